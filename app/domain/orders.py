@@ -1,0 +1,222 @@
+"""The order. `Order.apply` is the only thing that changes one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from uuid import UUID
+
+from app.domain import order_events as happened
+from app.domain.money import ZERO, average
+from app.domain.order_events import OrderEvent, Reason
+from app.domain.order_states import ExecutionState, ImpossibleChange, OrderStatus, next_state
+
+
+class Side(StrEnum):
+    BUY = "BUY"
+    SELL = "SELL"
+
+
+class OrderType(StrEnum):
+    MARKET = "MARKET"
+    LIMIT = "LIMIT"
+    STOP = "STOP"
+
+
+class TimeInForce(StrEnum):
+    DAY = "DAY"
+    GTC = "GTC"
+    IOC = "IOC"
+    FOK = "FOK"
+
+
+class ExecutionPath(StrEnum):
+    """Fixed on the order when it is accepted, so that flipping the feature flag never changes an order under way."""
+
+    V2 = "V2"  # automatic retries
+    PLAIN = "PLAIN"  # one attempt, then a person decides
+
+
+ABANDONED = "ABANDONED"
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """An order as stored. Money in the account's currency, times aware UTC, quantities in units of the instrument."""
+
+    id: UUID
+    trader_id: UUID
+    idempotency_key: str
+    request_fingerprint: bytes
+    symbol: str
+    side: Side
+    quantity: Decimal
+    order_type: OrderType
+    price: Decimal | None
+    stop_loss: Decimal | None
+    take_profit: Decimal | None
+    time_in_force: TimeInForce
+    max_slippage_bps: int | None
+    max_wait_seconds: int | None
+    venue: str
+    parent_id: UUID | None
+    execution_path: ExecutionPath
+    reservation_price: Decimal
+    """What one unit of a BUY reserves: its price, or the reference price of a MARKET order when it was accepted."""
+    status: OrderStatus
+    execution_state: ExecutionState
+    filled_quantity: Decimal
+    filled_notional: Decimal
+    average_fill_price: Decimal | None
+    attempts: int
+    """Requests to open the order that may have reached the venue."""
+    retries_used: int
+    fence: int
+    """Rises with every claim; an intent carries the fence it was made under (I3)."""
+    due_at: datetime | None
+    """When somebody must look at it: a lease's end or the next step. Null exactly when CLOSED (I2)."""
+    not_founds: int
+    """Successful look-ups in a row that did not find it, counted only after the in-flight bound (I7)."""
+    sender: str | None
+    """The process that sent the latest attempt."""
+    refused_at: datetime | None
+    """When the venue refused a later attempt while an earlier one was unaccounted for: nothing is sent any more."""
+    send_ended_at: datetime | None
+    """When that sender was proven to have ended: its reply was recorded, or its process is gone. Null: not proven."""
+    venue_order_id: str | None
+    cancel_requested_at: datetime | None
+    cancel_reason: Reason | None
+    abandoned_at: datetime | None
+    reason: Reason | None
+    alarm_code: str | None
+    log_seq: int
+    log_hash: bytes
+    """Head of the order's chain in the audit log."""
+    version: int
+    """Rises by one with every transaction that changes the order; a stale write is refused by the database."""
+    created_at: datetime
+    updated_at: datetime
+    expires_at: datetime | None
+    closed_at: datetime | None
+
+    @property
+    def is_closed(self) -> bool:
+        return self.execution_state is ExecutionState.CLOSED
+
+    @property
+    def leaves_quantity(self) -> Decimal:
+        """What may still be executed."""
+        return ZERO if self.is_closed else self.quantity - self.filled_quantity
+
+    @property
+    def reserved_cash(self) -> Decimal:
+        """What this order still holds back of the account's cash."""
+        return self.leaves_quantity * self.reservation_price if self.side is Side.BUY else ZERO
+
+    @property
+    def reserved_quantity(self) -> Decimal:
+        """What this order still holds back of the position."""
+        return self.leaves_quantity if self.side is Side.SELL else ZERO
+
+    @property
+    def is_known_at_venue(self) -> bool:
+        return self.venue_order_id is not None
+
+    def has_expired(self, now: datetime) -> bool:
+        """True when the trader's or the system's deadline for it has passed."""
+        return self.expires_at is not None and now >= self.expires_at
+
+    def apply(self, event: OrderEvent) -> Order:
+        """The order after `event`. Raises ImpossibleChange for what the state table does not allow."""
+        state = next_state(self.execution_state, event)
+        changed = replace(self, execution_state=state, updated_at=event.at)
+        match event:
+            case happened.SendStarted():
+                return replace(
+                    changed,
+                    attempts=self.attempts + 1,
+                    fence=self.fence + 1,
+                    due_at=event.lease_until,
+                    sender=event.sender,
+                    send_ended_at=None,
+                    not_founds=0,
+                )
+            case happened.OutcomeLost():
+                return replace(
+                    changed,
+                    due_at=event.retry_at,
+                    reason=event.reason,
+                    retries_used=self.retries_used + 1,
+                    refused_at=event.at if event.refused else self.refused_at,
+                )
+            case happened.RetriesSpent():
+                return replace(changed, due_at=event.look_again_at, reason=event.reason)
+            case happened.RetryRequested():
+                return replace(changed, due_at=event.at, retries_used=0, reason=Reason("RETRY_REQUESTED", "A retry was requested; the venue is asked first."))
+            case happened.Abandoned():
+                reason = Reason(ABANDONED, "Given up by the trader; it ends when the venue is proven not to have it.")
+                return replace(
+                    changed,
+                    due_at=event.at,
+                    abandoned_at=event.at,
+                    cancel_requested_at=self.cancel_requested_at or event.at,
+                    cancel_reason=reason,
+                    reason=reason,
+                )
+            case happened.CancelWanted():
+                # while a request may be on the wire its sender keeps the lease; otherwise act at once
+                leased = self.execution_state is ExecutionState.SENDING
+                return replace(
+                    changed,
+                    due_at=self.due_at if leased else event.at,
+                    cancel_requested_at=self.cancel_requested_at or event.at,
+                    cancel_reason=self.cancel_reason or event.reason,
+                    reason=event.reason,
+                )
+            case happened.VenueAccepted():
+                return replace(
+                    changed,
+                    venue_order_id=event.venue_order_id,
+                    due_at=event.look_again_at,
+                    not_founds=0,
+                    refused_at=None,
+                    reason=None,
+                )
+            case happened.Filled():
+                return changed._filled(event)
+            case happened.Rejected():
+                return replace(changed, status=OrderStatus.REJECTED, reason=event.reason)._closed(event.at)
+            case happened.Cancelled():
+                return replace(changed, status=OrderStatus.CANCELLED, reason=event.reason)._closed(event.at)
+        raise ImpossibleChange(f"{type(event).__name__} does not change an order")
+
+    def _filled(self, fill: happened.Filled) -> Order:
+        quantity = self.filled_quantity + fill.quantity
+        if quantity > self.quantity:
+            raise ImpossibleChange(f"{quantity} filled of an order for {self.quantity}")
+        notional = self.filled_notional + fill.quantity * fill.price
+        complete = quantity == self.quantity
+        changed = replace(
+            self, filled_quantity=quantity, filled_notional=notional, average_fill_price=average(notional, quantity)
+        )
+        if complete:
+            # also after an end (I9): a late fill that completes the order makes it FILLED
+            return replace(changed, status=OrderStatus.FILLED, reason=None)._closed(self.closed_at or fill.at)
+        return changed if self.is_closed else replace(changed, status=OrderStatus.PARTIAL)
+
+    def _closed(self, at: datetime) -> Order:
+        return replace(self, execution_state=ExecutionState.CLOSED, due_at=None, closed_at=at)
+
+    def watched(self, **schedule: object) -> Order:
+        """The order with bookkeeping changed that is not part of its story: leases, due times, look-up counts.
+
+        Only `fence`, `due_at`, `not_founds`, `retries_used`, `sender`, `send_ended_at`, `alarm_code` may be given.
+        """
+        if not schedule.keys() <= _SCHEDULE_FIELDS:
+            raise ImpossibleChange(f"not bookkeeping: {sorted(schedule.keys() - _SCHEDULE_FIELDS)}")
+        return replace(self, **schedule)  # type: ignore[arg-type] # names checked above
+
+
+_SCHEDULE_FIELDS = {"fence", "due_at", "not_founds", "retries_used", "sender", "send_ended_at", "alarm_code"}

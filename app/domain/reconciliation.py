@@ -1,0 +1,227 @@
+"""What the venue's word means for our order. Pure: (our order, the venue's answer) -> decision or events.
+
+The rules for sending again (I5) and for proven absence (I7) live here and nowhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from app.domain import order_events as happened
+from app.domain.order_events import OrderEvent, Reason
+from app.domain.order_states import ExecutionState
+from app.domain.orders import ABANDONED, Order
+from app.domain.retry_policy import look_again_at
+from app.domain.venue_answers import (
+    ClientIdUniqueness,
+    Execution,
+    Found,
+    LookupAnswer,
+    NotFound,
+    OrderReport,
+    OutcomeUnknown,
+    VenueCapabilities,
+    VenueOrderStatus,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Adopt:
+    """The venue has it: take over what it says."""
+
+    report: OrderReport
+
+
+@dataclass(frozen=True, slots=True)
+class SendAgain:
+    """The venue does not know it and an earlier request cannot become a second order."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeepAsking:
+    """Not found, but that is not yet a proof, or nothing may be sent yet. Spends no attempt."""
+
+    not_founds: int
+    again_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class AbsenceProven:
+    """Enough successful not-founds after the in-flight bound: it never happened and never will."""
+
+    not_founds: int
+
+
+@dataclass(frozen=True, slots=True)
+class StillUnknown:
+    """Asking failed: that is not an answer."""
+
+    reason: Reason
+
+
+Decision = Adopt | SendAgain | KeepAsking | AbsenceProven | StillUnknown
+
+_ASK_AGAIN = timedelta(seconds=1)
+
+
+def decide(order: Order, answer: LookupAnswer, capabilities: VenueCapabilities, now: datetime) -> Decision:
+    """What to do after asking the venue about `order`."""
+    match answer:
+        case Found(report):
+            return Adopt(report)
+        case OutcomeUnknown(code=code, message=message):
+            return StillUnknown(Reason(code, message))
+        case NotFound():
+            return _not_found(order, capabilities, now)
+
+
+def _not_found(order: Order, capabilities: VenueCapabilities, now: datetime) -> Decision:
+    bound = None if order.send_ended_at is None else order.send_ended_at + capabilities.max_in_flight
+    if order.attempts == 0:
+        bound = now  # nothing ever left
+    out_of_flight = bound is not None and now >= bound
+    not_founds = order.not_founds + 1 if out_of_flight else 0
+    proven = not_founds >= capabilities.not_founds_needed
+    again_at = max(now + _ASK_AGAIN, bound) if bound is not None and not out_of_flight else now + _ASK_AGAIN
+
+    if order.is_known_at_venue:
+        # it told us it has the order and now denies it: no end without the venue's word; a person is alarmed
+        return KeepAsking(not_founds, look_again_at(order, now))
+    if order.execution_state is ExecutionState.CANCELLING:
+        return AbsenceProven(not_founds) if proven else KeepAsking(not_founds, again_at)
+    if order.execution_state is ExecutionState.NEEDS_ATTENTION:
+        return KeepAsking(not_founds, max(again_at, look_again_at(order, now)))
+    if order.refused_at is not None:
+        return AbsenceProven(not_founds) if proven else KeepAsking(not_founds, again_at)
+    if capabilities.client_id_uniqueness is ClientIdUniqueness.PERMANENT or proven:
+        return SendAgain()
+    return KeepAsking(not_founds, again_at)
+
+
+class Nonsense(Exception):
+    """The venue's report contradicts itself or what it said before: applied to nothing, alarmed.
+
+    `code` is stable, the message has the numbers.
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+Known = Mapping[Decimal, Decimal]
+"""Executions already recorded for an order: cumulative quantity after each -> its quantity."""
+
+
+def missing_executions(order: Order, known: Known, executions: Iterable[Execution]) -> list[Execution]:
+    """Those not recorded yet, in the venue's order, each counted once by its cumulative quantity (I6).
+
+    Raises Nonsense for one that overlaps another, or for more than was ordered.
+    """
+    taken = dict(known)
+    missing: list[Execution] = []
+    for execution in sorted(executions, key=lambda e: e.cumulative_quantity):
+        cumulative, quantity = execution.cumulative_quantity, execution.quantity
+        if taken.get(cumulative) == quantity:
+            continue
+        if cumulative in taken or any(
+            start < cumulative and cumulative - quantity < end
+            for end, start in ((end, end - size) for end, size in taken.items())
+        ):
+            raise Nonsense("FILL_CONTRADICTS", f"{quantity} up to {cumulative} overlaps a fill already recorded")
+        if cumulative > order.quantity:
+            raise Nonsense("OVERFILL", f"{cumulative} filled of an order for {order.quantity}")
+        taken[cumulative] = quantity
+        missing.append(execution)
+    return missing
+
+
+def adopt(order: Order, report: OrderReport, executions: Iterable[Execution], known: Known, now: datetime,
+          *, found_by_asking: bool) -> list[OrderEvent]:  # fmt: skip
+    """Everything the venue's report says that our order does not say yet, as events in the order they happened.
+
+    An end is taken over only when every execution that the report counts is recorded; until then the order stays
+    open and is asked about again. Raises Nonsense for a report that cannot be true of this order.
+    """
+    _check(order, report)
+    events: list[OrderEvent] = []
+    missing = missing_executions(order, known, executions)
+    if order.is_closed:
+        return [_filled(execution, now) for execution in missing]
+
+    refused_outright = report.status is VenueOrderStatus.REJECTED and not report.filled_quantity
+    if not order.is_known_at_venue and not refused_outright:
+        events.append(
+            happened.VenueAccepted(
+                now,
+                venue_order_id=report.venue_order_id,
+                look_again_at=look_again_at(order, now),
+                found_by_asking=found_by_asking,
+            )
+        )
+        # the wish outlived the doubt: say it again, now to an order that can be cancelled
+        if order.cancel_requested_at is not None and not report.status.is_end:
+            wish = order.cancel_reason or Reason("USER_REQUEST", "Cancelled on the trader's request.")
+            events.append(happened.CancelWanted(now, reason=wish))
+    events.extend(_filled(execution, now) for execution in missing)
+
+    recorded = order.filled_quantity + sum((e.quantity for e in missing), Decimal(0))
+    if recorded < report.filled_quantity or recorded == order.quantity or not report.status.is_end:
+        return events
+    if report.status is VenueOrderStatus.REJECTED:
+        message = report.reason or "The venue rejected the order."
+        events.append(happened.Rejected(now, reason=Reason("VENUE_REJECTED", message)))
+    elif report.status is not VenueOrderStatus.FILLED:
+        events.append(happened.Cancelled(now, reason=_why_ended(order, report)))
+    return events
+
+
+def _check(order: Order, report: OrderReport) -> None:
+    if order.venue_order_id is not None and report.venue_order_id != order.venue_order_id:
+        raise Nonsense("SECOND_VENUE_ORDER", f"{report.venue_order_id} is not {order.venue_order_id}")
+    if report.client_order_id != str(order.id):
+        raise Nonsense("FOREIGN_REPORT", f"a report about {report.client_order_id} came for {order.id}")
+    if report.symbol != order.symbol or report.side != order.side or report.quantity != order.quantity:
+        raise Nonsense(
+            "TERMS_DIFFER",
+            f"the venue has {report.side} {report.quantity} {report.symbol}, "
+            f"we ordered {order.side} {order.quantity} {order.symbol}",
+        )
+    if report.filled_quantity > order.quantity:
+        raise Nonsense("OVERFILL", f"{report.filled_quantity} filled of an order for {order.quantity}")
+
+
+def _filled(execution: Execution, now: datetime) -> happened.Filled:
+    return happened.Filled(
+        now,
+        quantity=execution.quantity,
+        price=execution.price,
+        commission=execution.commission,
+        cumulative_quantity=execution.cumulative_quantity,
+    )
+
+
+def _why_ended(order: Order, report: OrderReport) -> Reason:
+    if report.status is VenueOrderStatus.EXPIRED:
+        return Reason("EXPIRED", f"The order's time in force ({order.time_in_force}) ended at the venue.")
+    if report.status is VenueOrderStatus.REPLACED:
+        return Reason("REPLACED", "The venue replaced it with another order.")
+    if order.cancel_reason is not None:
+        return order.cancel_reason
+    if order.time_in_force in ("IOC", "FOK"):
+        return Reason("EXPIRED", f"What could not be filled at once was dropped ({order.time_in_force}).")
+    return Reason("VENUE_CANCELLED", report.reason or "The venue cancelled the order.")
+
+
+def absence(order: Order, now: datetime) -> OrderEvent:
+    """The end of an order that is proven not to be at the venue and that somebody wanted gone."""
+    if order.refused_at is not None and order.cancel_requested_at is None:
+        return happened.Rejected(now, reason=order.reason or Reason("VENUE_REJECTED", "The venue refused the order."))
+    if order.abandoned_at is not None:
+        return happened.Rejected(now, reason=Reason(ABANDONED, "Given up; the venue is proven not to have it."))
+    return happened.Cancelled(
+        now, reason=order.cancel_reason or Reason("USER_REQUEST", "Cancelled; it never reached the venue.")
+    )

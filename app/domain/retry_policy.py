@@ -1,0 +1,67 @@
+"""When to try again and when to look again. Pure: the attempt, a clock's reading, nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from app.domain.order_states import ExecutionState
+from app.domain.orders import ExecutionPath, Order
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """How persistent we are. Seconds and counts; see the configuration table of the README."""
+
+    max_attempts: int = 3
+    backoff_seconds: int = 1
+    lease_seconds: float = 8.0
+    queue_grace_seconds: float = 2.0
+    """A QUEUED order is overdue after this long: its message is lost or late, and the sweeper enqueues it again."""
+
+    def lease_until(self, now: datetime) -> datetime:
+        return now + timedelta(seconds=self.lease_seconds)
+
+    def first_due(self, now: datetime) -> datetime:
+        return now + timedelta(seconds=self.queue_grace_seconds)
+
+    def retry_delay(self, retries_used: int) -> timedelta:
+        """1, 2, 4 … times the backoff; no jitter, so that a person can predict it."""
+        return timedelta(seconds=self.backoff_seconds * 2**retries_used)
+
+    def after_failure(self, order: Order, now: datetime) -> RetryAt | GiveUp:
+        """What follows an attempt, or a look-up before one, that ended without an answer."""
+        if order.execution_path is ExecutionPath.PLAIN or order.retries_used >= self.max_attempts:
+            return GiveUp()
+        return RetryAt(now + self.retry_delay(order.retries_used))
+
+
+@dataclass(frozen=True, slots=True)
+class RetryAt:
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class GiveUp:
+    """No automatic retry is left: a person decides."""
+
+
+# Look again at a live order soon after it changed (a lost stream message shows within seconds), rarely when it rests.
+_SOONEST = timedelta(seconds=2)
+_LATEST = {
+    ExecutionState.WORKING: timedelta(seconds=30),
+    ExecutionState.CANCELLING: timedelta(seconds=5),
+    ExecutionState.NEEDS_ATTENTION: timedelta(seconds=10),
+}
+
+
+def look_again_at(order: Order, now: datetime) -> datetime:
+    """When to ask the venue about an order that waits for it: half its quiet time, between 2 and at most 30 seconds.
+
+    Never later than the order's own deadline.
+    """
+    quiet = (now - order.updated_at) / 2
+    again = now + min(max(quiet, _SOONEST), _LATEST.get(order.execution_state, _SOONEST))
+    if order.expires_at is not None and now < order.expires_at < again and order.cancel_requested_at is None:
+        return order.expires_at
+    return again

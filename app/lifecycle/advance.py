@@ -1,0 +1,117 @@
+"""One step of an order's way, whoever asks for it: claim it, then send, ask or cancel.
+
+Messages carry an order id and nothing else, may come twice, late, or forged: what is to be done is read from the
+order under its lock. A claim raises the fence and sets a lease (the due time); a second claim finds neither due.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
+
+from app.domain import order_events as happened
+from app.domain.order_events import Reason
+from app.domain.order_states import ExecutionState
+from app.domain.orders import Order
+from app.lifecycle.cancel import send_cancel, start_cancelling
+from app.lifecycle.ports import AttemptEnded, Held, NoSuchOrder, Ports, Verdict
+from app.lifecycle.reconcile import ask
+from app.lifecycle.record import Record
+from app.lifecycle.send import WORKER, Leaving, Next, Settled, TryAgain, forbids_sending, send, start_sending
+
+CLOCK_SLACK = timedelta(milliseconds=50)
+"""A retry's message may arrive this much before its time by another host's clock."""
+MOST_STEPS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class _Ask:
+    order: Order
+
+
+@dataclass(frozen=True, slots=True)
+class _Cancel:
+    order: Order
+
+
+def advance(ports: Ports, order_id: UUID) -> Next:
+    """Do what is due for this order, and what follows at once from it.
+
+    Returns TryAgain when an attempt, or the question before one, ended without an answer. A message about an order
+    that does not exist is settled: it was forged or is older than the database.
+    """
+    following: Next = Settled()
+    for _ in range(MOST_STEPS):
+        try:
+            following = _step(ports, order_id)
+        except NoSuchOrder:
+            return Settled()
+        if not isinstance(following, TryAgain) or following.at > ports.clock.now():
+            return following
+    return following
+
+
+def _step(ports: Ports, order_id: UUID) -> Next:
+    claimed = ports.store.change(order_id, lambda held: _claim(ports, held))
+    following: Next | Leaving
+    match claimed:
+        case None:
+            return Settled()
+        case Leaving():
+            return send(ports, claimed)
+        case _Cancel(order):
+            done = send_cancel(ports, order)
+            if done is not None:
+                return done
+            following = ask(ports, order)
+        case _Ask(order):
+            following = ask(ports, order)
+    return send(ports, following) if isinstance(following, Leaving) else following
+
+
+def _claim(ports: Ports, held: Held) -> Verdict[Leaving | _Ask | _Cancel | None]:
+    order = held.order
+    record = Record(ports, held, WORKER)
+    now = record.now
+    if order.is_closed:
+        return Verdict(None)
+    if order.execution_state is ExecutionState.QUEUED:
+        forbidden = forbids_sending(held, now)
+        if forbidden is not None:
+            record.happened(happened.Cancelled(now, reason=forbidden))
+            return Verdict(None, record.changes())
+        return Verdict(start_sending(ports, record), record.changes())
+    if (order.due_at is None or order.due_at > now + CLOCK_SLACK) and not _sender_died(ports, order):
+        return Verdict(None)  # somebody else has it, or it is not its time
+
+    _see_whether_sender_ended(ports, record)
+    wants_out = order.has_expired(now) and order.cancel_requested_at is None
+    if wants_out and order.execution_state is not ExecutionState.SENDING:
+        reason = Reason("TIMEOUT", "It was not filled by its deadline; the rest is cancelled.")
+        record.happened(happened.CancelWanted(now, reason=reason))
+    record.bookkeeping(fence=record.order.fence + 1, due_at=ports.policy.lease_until(now))
+    if record.order.execution_state is ExecutionState.CANCELLING and record.order.is_known_at_venue:
+        return Verdict(_Cancel(start_cancelling(ports, record)), record.changes())
+    return Verdict(_Ask(record.order), record.changes())
+
+
+def _sender_died(ports: Ports, order: Order) -> bool:
+    """A lease whose holder is gone need not run out."""
+    return (
+        order.execution_state is ExecutionState.SENDING
+        and order.send_ended_at is None
+        and order.sender is not None
+        and ports.senders.has_ended(order.sender)
+    )
+
+
+def _see_whether_sender_ended(ports: Ports, record: Record) -> None:
+    """I5 and I7 count from the proven end of the sender: here, that its process is gone."""
+    order = record.order
+    if order.send_ended_at is not None or order.sender is None or not ports.senders.has_ended(order.sender):
+        return
+    record.bookkeeping(send_ended_at=record.now)
+    record.attempt_ended(
+        AttemptEnded("SUBMIT", order.attempts, record.now, "SENDER_GONE", "SENDER_LOST", "its process is gone")
+    )

@@ -1,0 +1,278 @@
+"""What happened -> what is written: the order, its books, its audit rows, its events, all for one transaction.
+
+`Record` collects the changes of one held order. It is the only place where an order's event becomes an audit row
+and an event of the trader's feed, so that none can be forgotten.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+from decimal import Decimal
+from uuid import UUID, uuid5
+
+from app.domain import order_events
+from app.domain.audit_chain import link, time_text
+from app.domain.documents import Json, order_document, reason_document
+from app.domain.money import plain
+from app.domain.order_events import OrderEvent, Reason
+from app.domain.order_states import ExecutionState, OrderStatus
+from app.domain.orders import Order
+from app.domain.positions import after_fill
+from app.domain.venue_answers import Execution
+from app.lifecycle.ports import (
+    Actor,
+    AttemptEnded,
+    AttemptStarted,
+    BooksNeeded,
+    ChainHead,
+    Changes,
+    FeedEvent,
+    FillRow,
+    Held,
+    LogEntry,
+    Ports,
+)
+
+FILL_IDS = UUID("6f1f0c0e-5d0f-5b5e-9d7b-3f1f5a4a7a51")
+"""Namespace of fill ids: the same execution gets the same id whoever records it, and after whatever restart (I6)."""
+
+
+class Record:
+    """Changes of one order under its lock. Call `happened` for each event, then take `changes`."""
+
+    def __init__(self, ports: Ports, held: Held, actor: Actor, *, now: datetime | None = None) -> None:
+        self.now = now or ports.clock.now()
+        self._ports = ports
+        self._actor = actor
+        self._held = held
+        self._changes = Changes(
+            order=replace(held.order, version=held.order.version + 1),
+            account=held.account,
+            position=held.position,
+        )
+        self._books_changed = False
+
+    @property
+    def order(self) -> Order:
+        """The order as the changes so far leave it."""
+        return self._changes.order
+
+    def happened(
+        self,
+        event: OrderEvent,
+        *,
+        execution: Execution | None = None,
+        error_code: str | None = None,
+        sent_at: datetime | None = None,
+        actor: Actor | None = None,
+    ) -> None:
+        """Apply the event, with everything that belongs to it."""
+        before = self._changes.order
+        after = before.apply(event)
+        self._changes.order = after
+        fill = self._book(before, after, event, execution)
+        name, action = _names(before, after, event)
+        reason = getattr(event, "reason", None)
+        self._log(
+            action,
+            before,
+            actor=actor,
+            error_code=error_code or (reason.code if reason else None),
+            reason=reason.message if reason else None,
+            sent_at=sent_at,
+            fill=fill,
+        )
+        self._feed(name, fill, reason)
+
+    def bookkeeping(self, **schedule: object) -> None:
+        """Change leases, due times, look-up counts: nothing that is part of the order's story."""
+        self._changes.order = self._changes.order.watched(**schedule)
+
+    def attempt_started(self, attempt: AttemptStarted) -> None:
+        self._changes.attempts_started.append(attempt)
+
+    def attempt_ended(self, attempt: AttemptEnded) -> None:
+        self._changes.attempts_ended.append(attempt)
+
+    def alarm(self, code: str, message: str) -> None:
+        """Say once, in the audit log and on the order, that something must be looked at by a person."""
+        if self._changes.order.alarm_code == code:
+            return
+        self._changes.order = self._changes.order.watched(alarm_code=code)
+        self._log("ALARMED", self._changes.order, error_code=code, reason=message)
+
+    def noted(self, action: str, *, error_code: str | None = None, reason: str | None = None) -> None:
+        """An audit row for something that does not change the order."""
+        self._log(action, self._changes.order, error_code=error_code, reason=reason)
+
+    def changes(self) -> Changes:
+        changes = self._changes
+        if not self._books_changed:
+            changes.account = changes.position = None
+        return changes
+
+    # -- books ---------------------------------------------------------------------------------------------------------
+
+    def _book(self, before: Order, after: Order, event: OrderEvent, execution: Execution | None) -> FillRow | None:
+        cash_freed = before.reserved_cash - after.reserved_cash
+        quantity_freed = before.reserved_quantity - after.reserved_quantity
+        if not cash_freed and not quantity_freed and not isinstance(event, order_events.Filled):
+            return None
+        account, position = self._changes.account, self._changes.position
+        if account is None or position is None:
+            raise BooksNeeded
+        self._books_changed = True
+        fill = None
+        if isinstance(event, order_events.Filled):
+            account, position, realized = after_fill(
+                account, position, after.side, event.quantity, event.price, event.commission
+            )
+            fill = self._fill_row(before, event, execution, realized)
+            self._changes.fills.append(fill)
+        self._changes.account = replace(account, reserved=account.reserved - cash_freed)
+        self._changes.position = replace(position, reserved_quantity=position.reserved_quantity - quantity_freed)
+        return fill
+
+    def _fill_row(
+        self, before: Order, event: order_events.Filled, execution: Execution | None, realized: Decimal
+    ) -> FillRow:
+        venue_order_id = self._changes.order.venue_order_id or ""
+        identity = f"{before.venue}|{venue_order_id}|{plain(event.cumulative_quantity)}"
+        return FillRow(
+            id=uuid5(FILL_IDS, identity),
+            executed_at=execution.executed_at if execution else event.at,
+            quantity=event.quantity,
+            price=event.price,
+            commission=event.commission,
+            venue_order_id=venue_order_id,
+            cumulative_quantity=event.cumulative_quantity,
+            execution_id=execution.execution_id if execution else None,
+            realized_pnl=realized,
+            is_late=before.is_closed,
+        )
+
+    # -- audit ---------------------------------------------------------------------------------------------------------
+
+    def _log(
+        self,
+        action: str,
+        before: Order,
+        *,
+        actor: Actor | None = None,
+        error_code: str | None = None,
+        reason: str | None = None,
+        sent_at: datetime | None = None,
+        fill: FillRow | None = None,
+    ) -> None:
+        order, who = self._changes.order, actor or self._actor
+        fields: dict[str, object] = {
+            "id": self._ports.ids.new(),
+            "trader_id": order.trader_id,
+            "actor": who.name,
+            "credential": who.credential,
+            "action": action,
+            "order_id": order.id,
+            "status": order.status,
+            "status_before": before.status,
+            "execution_state": order.execution_state,
+            "symbol": order.symbol,
+            "side": order.side,
+            "quantity": order.quantity,
+            "order_type": order.order_type,
+            "price": order.price,
+            "time_in_force": order.time_in_force,
+            "filled_quantity": order.filled_quantity,
+            "venue": order.venue,
+            "venue_order_id": order.venue_order_id,
+            "retry_attempt": order.attempts - 1 if order.attempts else None,
+            "error_code": error_code,
+            "reason": reason,
+            "sent_at": sent_at,
+            "timestamp": self.now,
+            "software_version": self._ports.software_version,
+        }
+        if fill is not None:
+            fields["fill_quantity"] = fill.quantity
+            fields["fill_price"] = fill.price
+            fields["execution_id"] = fill.execution_id
+            fields["venue_at"] = fill.executed_at
+        entry = chained(ChainHead(order.id, order.log_seq, order.log_hash), fields)
+        self._changes.log.append(entry)
+        self._changes.order = replace(order, log_seq=entry.chain_seq, log_hash=entry.hash)
+
+    # -- feed ----------------------------------------------------------------------------------------------------------
+
+    def _feed(self, name: str, fill: FillRow | None, reason: Reason | None) -> None:
+        order = self._changes.order
+        self._changes.feed.append(feed_event(name, order, fill, reason, self.now))
+
+
+def feed_event(name: str, order: Order, fill: FillRow | None, reason: Reason | None, at: datetime) -> FeedEvent:
+    """The event as the trader receives it, but for its seq."""
+    document = order_document(order)
+    return FeedEvent(
+        name,
+        {
+            "event": name,
+            "order_id": document["id"],
+            "status": document["status"],
+            "execution_state": document["execution_state"],
+            "filled_quantity": document["filled_quantity"],
+            "average_fill_price": document["average_fill_price"],
+            "fill": None if fill is None else _fill_document(fill, order.venue),
+            "reason": reason_document(reason),
+            "timestamp": time_text(at),
+            "order": document,
+        },
+        at,
+    )
+
+
+def chained(head: ChainHead, fields: Mapping[str, object]) -> LogEntry:
+    """The next row of a chain. Its hash covers the fields, the chain and the place in it."""
+    seq = head.seq + 1
+    covered = {**fields, "chain_id": head.chain_id, "chain_seq": seq}
+    return LogEntry(head.chain_id, seq, head.hash, link(head.hash, covered), fields)
+
+
+def _fill_document(fill: FillRow, venue: str) -> Json:
+    return {
+        "id": str(fill.id),
+        "quantity": plain(fill.quantity),
+        "price": plain(fill.price),
+        "venue": venue,
+        "commission": plain(fill.commission),
+        "timestamp": time_text(fill.executed_at),
+    }
+
+
+def _names(before: Order, after: Order, event: OrderEvent) -> tuple[str, str]:
+    """The feed's event and the audit's action for what happened: the contract's table of events."""
+    match event:
+        case order_events.SendStarted():
+            return "order.sending", "EXECUTED"
+        case order_events.VenueAccepted():
+            doubted = event.found_by_asking or before.execution_state is not ExecutionState.SENDING
+            return ("order.recovered", "RECOVERED") if doubted else ("order.executed", "EXECUTED")
+        case order_events.OutcomeLost():
+            return "order.in_doubt", "EXECUTED"
+        case order_events.RetriesSpent():
+            return "order.needs_attention", "EXECUTED"
+        case order_events.RetryRequested():
+            return "order.in_doubt", "RETRIED"
+        case order_events.CancelWanted():
+            return "order.cancelling", "CANCELLED"
+        case order_events.Abandoned():
+            return "order.cancelling", "ABANDONED"
+        case order_events.Filled():
+            if before.is_closed:
+                return "order.late_fill", "FILLED"
+            return ("order.filled" if after.status is OrderStatus.FILLED else "order.partial"), "FILLED"
+        case order_events.Rejected():
+            return "order.rejected", "REJECTED"
+        case order_events.Cancelled():
+            return "order.cancelled", "CANCELLED"
+    raise TypeError(f"no event of the feed for {type(event).__name__}")
+

@@ -1,0 +1,57 @@
+"""Which process sent a request, and whether that process is proven to have ended.
+
+A name holds host, PID namespace, boot, pid and start time. The proof is the operating system's, so it can only be
+given on the same host and in the same PID namespace; everywhere else the answer is "not proven", which is safe.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+
+import psutil
+
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+_PID_NAMESPACE = Path("/proc/self/ns/pid")
+
+
+def _place() -> str:
+    boot = _BOOT_ID.read_text().strip() if _BOOT_ID.exists() else f"{psutil.boot_time():.0f}"
+    namespace = os.readlink(_PID_NAMESPACE).strip("pid:[]") if _PID_NAMESPACE.exists() else "-"
+    return f"{socket.gethostname()}/{namespace}/{boot}"
+
+
+def _started(pid: int) -> str | None:
+    """When the process with this pid started, in the kernel's own count (the wall clock may be set); None: no such."""
+    stat = Path(f"/proc/{pid}/stat")
+    try:
+        if stat.parent.parent.joinpath("self").exists():
+            fields = stat.read_text().rpartition(")")[2].split()
+            return None if fields[0] in "ZX" else fields[19]
+        process = psutil.Process(pid)
+        return None if process.status() == psutil.STATUS_ZOMBIE else f"{process.create_time():.2f}"
+    except (FileNotFoundError, ProcessLookupError, psutil.NoSuchProcess):
+        return None
+
+
+class ProcessSenders:
+    """Senders by the operating system's process table."""
+
+    def __init__(self) -> None:
+        self._place = _place()
+        pid = os.getpid()
+        self._me = f"{self._place}/{pid}/{_started(pid)}"
+
+    @property
+    def me(self) -> str:
+        return self._me
+
+    def has_ended(self, sender: str) -> bool:
+        place, _, rest = sender.rpartition("/")
+        place, _, pid = place.rpartition("/")
+        if place != self._place or not pid.isdigit():
+            here, there = self._place.split("/"), place.split("/")
+            # the same machine after a reboot: nothing of before is running
+            return len(there) == 3 and here[0] == there[0] and here[2] != there[2]
+        return _started(int(pid)) != rest

@@ -1,0 +1,56 @@
+"""The audit log: rows are only ever added, each linked to the one before it."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from app.domain.audit_chain import GENESIS
+from app.lifecycle.ports import ChainHead, LogEntry
+from app.storage.transaction import Call, Statement
+
+COLUMNS = (
+    "id", "trader_id", "actor", "credential", "action", "order_id", "status", "status_before", "execution_state",
+    "symbol", "side", "quantity", "order_type", "price", "time_in_force", "fill_quantity", "fill_price",
+    "filled_quantity", "venue", "venue_order_id", "execution_id", "retry_attempt", "error_code", "reason", "rule",
+    "limits_version", "details", "received_at", "sent_at", "venue_at", "timestamp", "software_version",
+)  # fmt: skip
+
+_NAMES = ("chain_id", "chain_seq", "previous_hash", "hash", *COLUMNS, "created_at")
+
+INSERT = Statement(
+    "insert_log",
+    f"INSERT INTO execution_logs ({', '.join(_NAMES)}) VALUES ({', '.join(f'${n + 1}' for n in range(len(_NAMES)))})",
+)
+LOCK_CHAIN = Statement(
+    "lock_chain",
+    """INSERT INTO audit_chains (chain_id, trader_id, seq, hash) VALUES ($1, $2, 0, $3)
+    ON CONFLICT (chain_id) DO UPDATE SET seq = audit_chains.seq RETURNING seq, hash""",
+)
+MOVE_CHAIN = Statement("move_chain", "UPDATE audit_chains SET seq = $2, hash = $3 WHERE chain_id = $1")
+
+
+def insert(entry: LogEntry) -> Call:
+    fields = entry.fields
+    unknown = fields.keys() - set(COLUMNS)
+    if unknown:
+        raise ValueError(f"the audit log has no column for {sorted(unknown)}")
+    return Call(
+        INSERT,
+        [
+            entry.chain_id, entry.chain_seq, entry.previous_hash, entry.hash,
+            *(fields.get(name) for name in COLUMNS), fields["timestamp"],
+        ],
+    )  # fmt: skip
+
+
+def lock_chain(chain_id: UUID, trader_id: UUID | None) -> Call:
+    """Lock the head of a chain that is not an order's, making it where it is new."""
+    return Call(LOCK_CHAIN, [chain_id, trader_id, GENESIS])
+
+
+def move_chain(entry: LogEntry) -> Call:
+    return Call(MOVE_CHAIN, [entry.chain_id, entry.chain_seq, entry.hash])
+
+
+def head(chain_id: UUID, seq: int | None, hash_: bytes | None) -> ChainHead:
+    return ChainHead(chain_id, seq or 0, GENESIS if hash_ is None else bytes(hash_))

@@ -1,0 +1,93 @@
+"""Instruments and their last quotes, copied from the venue."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from app.domain.venue_answers import Quote, VenueInstrument
+from app.storage.transaction import Call, Database, Statement
+
+FEW = 200
+"""A venue with no more instruments than this is watched whole."""
+RECENTLY = timedelta(days=1)
+
+UPSERT = Statement(
+    "upsert_instruments",
+    """INSERT INTO instruments (symbol, venue, name, status, tick_size, lot_size, updated_at)
+    SELECT n.symbol, $1, n.name, n.status, n.tick_size, n.lot_size, $7
+    FROM unnest($2::text[], $3::text[], $4::text[], $5::numeric[], $6::numeric[])
+        AS n (symbol, name, status, tick_size, lot_size)
+    ON CONFLICT (symbol) DO UPDATE SET name = excluded.name, status = excluded.status,
+        tick_size = excluded.tick_size, lot_size = excluded.lot_size, updated_at = excluded.updated_at
+    WHERE (instruments.name, instruments.status, instruments.tick_size, instruments.lot_size)
+        IS DISTINCT FROM (excluded.name, excluded.status, excluded.tick_size, excluded.lot_size)""",
+)
+STORE_QUOTES = Statement(
+    "store_quotes",
+    """UPDATE instruments i SET bid = q.bid, ask = q.ask, bid_size = q.bid_size, ask_size = q.ask_size,
+        quoted_at = q.quoted_at, confirmed_at = $7
+    FROM unnest($1::text[], $2::numeric[], $3::numeric[], $4::numeric[], $5::numeric[], $6::timestamptz[])
+        AS q (symbol, bid, ask, bid_size, ask_size, quoted_at)
+    WHERE i.symbol = q.symbol AND (i.quoted_at IS NULL OR i.quoted_at <= q.quoted_at)""",
+)
+WATCHED = Statement(
+    "watched_symbols",
+    f"""SELECT symbol FROM instruments i WHERE venue = $1 AND status = 'ACTIVE' AND (
+        (SELECT count(*) FROM instruments WHERE venue = $1) <= {FEW}
+        OR EXISTS (SELECT 1 FROM positions p WHERE p.symbol = i.symbol AND p.quantity <> 0)
+        OR EXISTS (SELECT 1 FROM orders o WHERE o.symbol = i.symbol AND o.created_at > $2))
+    ORDER BY symbol LIMIT 1000""",
+)
+
+
+class PostgresInstruments:
+    """The instruments table, for the process that fills it."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def store(self, venue: str, instruments: Sequence[VenueInstrument], at: datetime) -> None:
+        """Add new instruments, change what changed; one that the venue no longer lists keeps its last status."""
+        if not instruments:
+            return
+        with self._database.transaction() as transaction:
+            transaction.finish(
+                Call(
+                    UPSERT,
+                    [
+                        venue,
+                        [i.symbol for i in instruments],
+                        [i.name for i in instruments],
+                        ["ACTIVE" if i.tradable else "HALTED" for i in instruments],
+                        [i.tick_size for i in instruments],
+                        [i.lot_size for i in instruments],
+                        at,
+                    ],
+                )
+            )
+
+    def watched(self, venue: str, now: datetime) -> list[str]:
+        """Symbols whose quotes are worth having: all of a small venue, else what is held or was ordered lately."""
+        with self._database.transaction() as transaction:
+            return [row[0] for row in transaction.fetch(Call(WATCHED, [venue, now - RECENTLY]))]
+
+    def store_quotes(self, quotes: Sequence[Quote], at: datetime) -> None:
+        """Keep each quote that is not older than the stored one, and note that the venue confirmed it just now."""
+        if not quotes:
+            return
+        with self._database.transaction() as transaction:
+            transaction.finish(
+                Call(
+                    STORE_QUOTES,
+                    [
+                        [q.symbol for q in quotes],
+                        [q.bid for q in quotes],
+                        [q.ask for q in quotes],
+                        [q.bid_size for q in quotes],
+                        [q.ask_size for q in quotes],
+                        [q.quoted_at for q in quotes],
+                        at,
+                    ],
+                )
+            )

@@ -1,0 +1,305 @@
+"""The store of orders: each method one transaction, most of them two messages to the database."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import TypeVar
+from uuid import UUID
+
+from app.domain.orders import Order
+from app.domain.positions import Account
+from app.domain.risk_rules import AcceptanceView, EarlierOrder, Instrument, OrderTerms
+from app.lifecycle.ports import (
+    Accepting,
+    BooksNeeded,
+    ChainHead,
+    Changes,
+    Clock,
+    Held,
+    LogEntry,
+    NoSuchOrder,
+    Verdict,
+    Wakeups,
+)
+from app.storage import attempts, books, execution_logs, order_events, orders
+from app.storage.transaction import Call, Database, LostRace, Row, Statement
+
+T = TypeVar("T")
+
+LOCK_ACCOUNT = Statement("lock_account", "SELECT 1 FROM accounts WHERE trader_id = $1 FOR UPDATE")
+
+READ_FOR_ACCEPTANCE = Statement(
+    "read_for_acceptance",
+    """SELECT a.currency, a.cash, a.reserved, a.rate_minute, a.rate_count, a.rate_previous,
+        t.trading_state, t.orders_per_minute, t.limits_version,
+        i.venue, i.status, i.tick_size, i.lot_size, i.bid, i.ask, i.confirmed_at,
+        p.quantity, p.reserved_quantity, p.cost_basis, p.realized_pnl,
+        c.seq, c.hash,
+        e.id, e.request_fingerprint,
+        CASE WHEN e.id IS NOT NULL THEN (
+            SELECT v.payload::text FROM order_events v WHERE v.order_id = e.id ORDER BY v.seq LIMIT 1) END,
+        CASE WHEN $6::timestamptz IS NOT NULL THEN (
+            SELECT d.id FROM orders d WHERE d.trader_id = $1 AND d.created_at > $6 AND d.symbol = $2 AND d.side = $4
+            AND d.quantity = $5 AND d.order_type = $7::order_type_enum AND d.price IS NOT DISTINCT FROM $8::numeric
+            LIMIT 1) END
+    FROM accounts a JOIN traders t ON t.id = a.trader_id
+    LEFT JOIN instruments i ON i.symbol = $2
+    LEFT JOIN positions p ON p.trader_id = $1 AND p.symbol = $2
+    LEFT JOIN audit_chains c ON c.chain_id = $1
+    LEFT JOIN orders e ON e.trader_id = $1 AND e.idempotency_key = $3
+    WHERE a.trader_id = $1""",
+)
+# Exact, but as long as the limit: asked only when the two minute counters cannot exclude that the limit is reached.
+COUNT_LAST_MINUTE = Statement(
+    "count_last_minute",
+    """SELECT count(*), min(created_at) FROM (
+        SELECT created_at FROM orders WHERE trader_id = $1 AND created_at > $2 ORDER BY created_at DESC LIMIT $3) last""",
+)
+RESERVE = Statement(
+    "reserve",
+    """UPDATE accounts SET reserved = $2, rate_minute = $3, rate_count = $4, rate_previous = $5, updated_at = $6
+    WHERE trader_id = $1""",
+)
+
+
+class PostgresOrders:
+    """OrderStore over PostgreSQL with one login's rights."""
+
+    def __init__(
+        self,
+        database: Database,
+        wakeups: Wakeups,
+        clock: Clock,
+        *,
+        orders_per_minute: int = 100,
+        duplicate_window_seconds: float = 5,
+        reference_max_age_seconds: float = 60,
+    ) -> None:
+        self._database = database
+        self._wakeups = wakeups
+        self._clock = clock
+        self._orders_per_minute = orders_per_minute
+        self._duplicate_window = timedelta(seconds=duplicate_window_seconds)
+        self._reference_max_age = timedelta(seconds=reference_max_age_seconds)
+
+    # -- one order -----------------------------------------------------------------------------------------------------
+
+    def change(
+        self, order_id: UUID, decide: Callable[[Held], Verdict[T]], *, books: bool = False, trader_id: UUID | None = None
+    ) -> T:
+        """See OrderStore.change. A race lost to another writer is decided again, from what that writer left."""
+        races = 0
+        while True:
+            try:
+                return self._change(order_id, decide, books, trader_id)
+            except BooksNeeded:
+                if books:
+                    raise
+                books = True
+            except LostRace:
+                races += 1
+                if races > 2:
+                    raise
+
+    def _change(
+        self, order_id: UUID, decide: Callable[[Held], Verdict[T]], with_books: bool, trader_id: UUID | None
+    ) -> T:
+        with self._database.transaction(_as_trader(trader_id)) as transaction:
+            if with_books:
+                rows = transaction.fetch(*books.lock_and_read(order_id))
+            else:
+                rows = transaction.fetch(Call(orders.LOCK_AND_READ, [order_id]))
+            if not rows:
+                raise NoSuchOrder(str(order_id))
+            verdict = decide(_held(rows[0], with_books))
+            changes = verdict.changes
+            if changes is None:
+                return verdict.result
+            payloads = [order_events.encode(event.document) for event in changes.feed]
+            last_seq = transaction.finish(
+                *_writes(changes, payloads), returning=order_events.LAST_SEQ if payloads else None
+            )
+        self._wake(changes, payloads, last_seq)
+        return verdict.result
+
+    def _wake(self, changes: Changes, payloads: Sequence[bytes], last_seq: str | None) -> None:
+        if not payloads or last_seq is None:
+            return
+        first = int(last_seq) - len(payloads) + 1
+        self._wakeups.events(
+            changes.order.trader_id,
+            [order_events.numbered(first + place, payload) for place, payload in enumerate(payloads)],
+        )
+
+    # -- acceptance ----------------------------------------------------------------------------------------------------
+
+    def accept(
+        self, trader_id: UUID, terms: OrderTerms, decide: Callable[[AcceptanceView, ChainHead], Accepting]
+    ) -> None:
+        """See OrderStore.accept."""
+        now = self._clock.now()
+        payloads: list[bytes] = []
+        last_seq: str | None = None
+        with self._database.transaction(_as_trader(trader_id)) as transaction:
+            window = None
+            if self._duplicate_window and not terms.confirm_duplicate:
+                window = now - self._duplicate_window
+            rows = transaction.fetch(
+                Call(LOCK_ACCOUNT, [trader_id]),
+                Call(
+                    READ_FOR_ACCEPTANCE,
+                    [
+                        trader_id, terms.symbol, terms.idempotency_key, terms.side, terms.quantity, window,
+                        terms.order_type, terms.price,
+                    ],
+                ),
+            )  # fmt: skip
+            if not rows:
+                raise NoSuchOrder(f"trader {trader_id} has no account")
+            rate = _Rate.of(rows[0], now, self._orders_per_minute)
+            if rate.may_be_reached:
+                rate.count(transaction.fetch(Call(COUNT_LAST_MINUTE, [trader_id, now - _MINUTE, rate.limit])))
+            view, chain = self._view(trader_id, terms, rows[0], rate, now)
+            accepting = decide(view, chain)
+            if accepting.changes is not None:
+                changes = accepting.changes
+                payloads = [order_events.encode(event.document) for event in changes.feed]
+                reserve = rate.reserve(changes.account or view.account, now)
+                last_seq = transaction.finish(
+                    *_writes(changes, payloads, reserve), returning=order_events.LAST_SEQ
+                )
+            elif accepting.refusal is not None:
+                transaction.fetch(execution_logs.lock_chain(chain.chain_id, trader_id))
+                transaction.finish(
+                    execution_logs.insert(accepting.refusal), execution_logs.move_chain(accepting.refusal)
+                )
+        if accepting.changes is not None:
+            self._wake(accepting.changes, payloads, last_seq)
+
+    def _view(
+        self, trader_id: UUID, terms: OrderTerms, row: Row, rate: _Rate, now: datetime
+    ) -> tuple[AcceptanceView, ChainHead]:
+        (
+            currency, cash, reserved, _, _, _, trading_state, _, limits_version, venue, status, tick, lot, bid, ask,
+            confirmed_at, quantity, reserved_quantity, basis, realized, chain_seq, chain_hash, earlier_id,
+            earlier_fingerprint, earlier_event, repeats,
+        ) = row  # fmt: skip
+        view = AcceptanceView(
+            account=Account(trader_id, currency, cash, reserved),
+            position=books.position_from(terms.symbol, quantity, reserved_quantity, basis, realized),
+            instrument=None
+            if venue is None
+            else Instrument(terms.symbol, venue, status, tick, lot, bid, ask, confirmed_at),
+            earlier=None
+            if earlier_id is None
+            else EarlierOrder(earlier_id, bytes(earlier_fingerprint), earlier_event.encode()),
+            repeats=repeats,
+            trading_state=trading_state,
+            orders_per_minute=rate.limit,
+            orders_in_last_minute=rate.in_last_minute,
+            oldest_in_window=rate.oldest,
+            limits_version=limits_version,
+            now=now,
+            reference_max_age=self._reference_max_age,
+        )
+        return view, execution_logs.head(trader_id, chain_seq, chain_hash)
+
+    def refuse(self, trader_id: UUID, entry: Callable[[ChainHead], LogEntry]) -> None:
+        """See OrderStore.refuse."""
+        with self._database.transaction(_as_trader(trader_id)) as transaction:
+            rows = transaction.fetch(
+                Call(LOCK_ACCOUNT, [trader_id]), execution_logs.lock_chain(trader_id, trader_id)
+            )
+            row = entry(execution_logs.head(trader_id, *rows[0]))
+            transaction.finish(execution_logs.insert(row), execution_logs.move_chain(row))
+
+    # -- reads ---------------------------------------------------------------------------------------------------------
+
+    def order(self, order_id: UUID) -> Order | None:
+        with self._database.transaction() as transaction:
+            rows = transaction.fetch(Call(orders.READ, [order_id]))
+        return orders.from_row(rows[0]) if rows else None
+
+    def due(self, now: datetime, limit: int) -> Sequence[Order]:
+        with self._database.transaction() as transaction:
+            rows = transaction.fetch(Call(orders.DUE, [now, limit]))
+        return [orders.from_row(row) for row in rows]
+
+    def sending(self, now: datetime) -> Sequence[Order]:
+        with self._database.transaction() as transaction:
+            rows = transaction.fetch(Call(orders.SENDING, [now]))
+        return [orders.from_row(row) for row in rows]
+
+    def look_at_live_orders(self, now: datetime) -> int:
+        with self._database.transaction() as transaction:
+            return int(transaction.finish(Call(orders.LOOK_AT_LIVE, [now]), returning="surefill.marked") or 0)
+
+
+_MINUTE = timedelta(minutes=1)
+
+
+class _Rate:
+    """A trader's accepted orders of the last minute.
+
+    Any minute overlaps at most two calendar minutes, so their two counters are an upper bound; only when that bound
+    reaches the limit are the orders themselves counted.
+    """
+
+    def __init__(self, minute: datetime, count: int, previous: int, limit: int) -> None:
+        self.minute, self._count, self._previous, self.limit = minute, count, previous, limit
+        self.in_last_minute = 0
+        self.oldest: datetime | None = None
+
+    @classmethod
+    def of(cls, row: Row, now: datetime, default_limit: int) -> _Rate:
+        minute, count, previous = row[3:6]
+        limit = default_limit if row[7] is None else row[7]
+        this_minute = now.replace(second=0, microsecond=0)
+        if minute == this_minute:
+            return cls(this_minute, count, previous, limit)
+        return cls(this_minute, 0, count if minute == this_minute - _MINUTE else 0, limit)
+
+    @property
+    def may_be_reached(self) -> bool:
+        return self._count + self._previous >= self.limit
+
+    def count(self, rows: Sequence[Row]) -> None:
+        self.in_last_minute, self.oldest = rows[0]
+
+    def reserve(self, account: Account, now: datetime) -> Call:
+        return Call(
+            RESERVE, [account.trader_id, account.reserved, self.minute, self._count + 1, self._previous, now]
+        )
+
+
+def _as_trader(trader_id: UUID | None) -> Mapping[str, str]:
+    return {} if trader_id is None else {"app.trader_id": str(trader_id)}
+
+
+def _held(row: Row, with_books: bool) -> Held:
+    order = orders.from_row(row)
+    instrument_status, trading_state = row[len(orders.COLUMNS) : len(orders.COLUMNS) + 2]
+    if not with_books:
+        return Held(order, instrument_status=instrument_status, trading_state=trading_state)
+    account, position, known = books.from_row(row, order)
+    return Held(order, account, position, known, instrument_status, trading_state)
+
+
+def _writes(changes: Changes, payloads: Sequence[bytes], account_call: Call | None = None) -> list[Call]:
+    """All writes of a transaction in the order of locks: order, account, position, and the event counter last."""
+    order, at = changes.order, changes.order.updated_at
+    calls = [orders.insert(order) if changes.is_new else orders.update(order)]
+    if account_call is not None:
+        calls.append(account_call)
+    elif changes.account is not None:
+        calls.append(books.update_account(changes.account, at))
+    if changes.position is not None:
+        calls.append(books.write_position(order.trader_id, changes.position, at))
+    calls.extend(books.insert_fill(order, fill, at) for fill in changes.fills)
+    calls.extend(attempts.insert(order, attempt) for attempt in changes.attempts_started)
+    calls.extend(attempts.end(order, attempt) for attempt in changes.attempts_ended)
+    calls.extend(execution_logs.insert(entry) for entry in changes.log)
+    if payloads:
+        calls.append(order_events.append(order, changes.feed, [payload.decode() for payload in payloads]))
+    return calls

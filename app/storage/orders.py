@@ -1,0 +1,144 @@
+"""The orders table: how an order is read, locked and written. The only place that writes one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from app.domain.order_events import Reason
+from app.domain.order_states import ExecutionState, OrderStatus
+from app.domain.orders import ExecutionPath, Order, OrderType, Side, TimeInForce
+from app.storage.transaction import Call, Row, Statement
+
+COLUMNS = (
+    "id", "trader_id", "idempotency_key", "request_fingerprint", "symbol", "side", "quantity", "order_type", "price",
+    "stop_loss", "take_profit", "time_in_force", "max_slippage_bps", "max_wait_seconds", "venue", "parent_id",
+    "execution_path", "reservation_price", "status", "execution_state", "filled_quantity", "filled_notional",
+    "average_fill_price", "attempts", "retries_used", "fence", "due_at", "not_founds", "sender", "refused_at",
+    "send_ended_at", "venue_order_id", "cancel_requested_at", "cancel_reason_code", "cancel_reason_message",
+    "abandoned_at", "reason_code", "reason_message", "alarm_code", "log_seq", "log_hash", "version", "created_at",
+    "updated_at", "expires_at", "closed_at",
+)  # fmt: skip
+
+FIRST_MUTABLE = COLUMNS.index("reservation_price")  # everything before is fixed when the order is accepted
+MUTABLE = tuple(name for name in COLUMNS[FIRST_MUTABLE:] if name != "created_at")
+
+SELECTED = ", ".join(f"o.{name}" for name in COLUMNS)
+
+LOCK = Statement("lock_order", "SELECT 1 FROM orders WHERE id = $1 FOR UPDATE")
+READ = Statement("read_order", f"SELECT {SELECTED} FROM orders o WHERE o.id = $1")
+# What may forbid a send is read beside the order, so that checking it again costs no message (I4).
+SENDING_CHECKS = """(SELECT i.status FROM instruments i WHERE i.symbol = o.symbol),
+    (SELECT t.trading_state FROM traders t WHERE t.id = o.trader_id)"""
+LOCK_AND_READ = Statement(
+    "lock_and_read_order", f"SELECT {SELECTED}, {SENDING_CHECKS} FROM orders o WHERE o.id = $1 FOR UPDATE"
+)
+DUE = Statement(
+    "due_orders", f"SELECT {SELECTED} FROM orders o WHERE o.due_at <= $1 ORDER BY o.due_at LIMIT $2"
+)
+SENDING = Statement(
+    "sending_orders",
+    f"SELECT {SELECTED} FROM orders o WHERE o.due_at > $1 AND o.execution_state = 'SENDING' ORDER BY o.due_at LIMIT 500",
+)
+LOOK_AT_LIVE = Statement(
+    "look_at_live_orders",
+    """WITH marked AS (
+        UPDATE orders SET due_at = $1, version = version + 1
+        WHERE due_at > $1 AND execution_state IN ('WORKING', 'CANCELLING') RETURNING 1
+    ) SELECT set_config('surefill.marked', count(*)::text, false) FROM marked""",
+)
+INSERT = Statement(
+    "insert_order",
+    f"INSERT INTO orders ({', '.join(COLUMNS)}) VALUES ({', '.join(f'${n + 1}' for n in range(len(COLUMNS)))})",
+)
+# The trigger orders_version_rises refuses a version that is not the stored one plus one: a compare-and-set.
+UPDATE = Statement(
+    "update_order",
+    f"UPDATE orders SET {', '.join(f'{name} = ${n + 2}' for n, name in enumerate(MUTABLE))} WHERE id = $1",
+)
+
+
+def insert(order: Order) -> Call:
+    return Call(INSERT, _values(order))
+
+
+def update(order: Order) -> Call:
+    values = dict(zip(COLUMNS, _values(order), strict=True))
+    return Call(UPDATE, [order.id, *(values[name] for name in MUTABLE)])
+
+
+def from_row(row: Row) -> Order:
+    """An order from a row whose first columns are SELECTED."""
+    (
+        id_, trader_id, idempotency_key, fingerprint, symbol, side, quantity, order_type, price, stop_loss, take_profit,
+        time_in_force, max_slippage_bps, max_wait_seconds, venue, parent_id, execution_path, reservation_price, status,
+        execution_state, filled_quantity, filled_notional, average_fill_price, attempts, retries_used, fence, due_at,
+        not_founds, sender, refused_at, send_ended_at, venue_order_id, cancel_requested_at, cancel_code, cancel_message,
+        abandoned_at, reason_code, reason_message, alarm_code, log_seq, log_hash, version, created_at, updated_at,
+        expires_at, closed_at,
+    ) = row[: len(COLUMNS)]  # fmt: skip
+    return Order(
+        id=id_,
+        trader_id=trader_id,
+        idempotency_key=idempotency_key,
+        request_fingerprint=bytes(fingerprint),
+        symbol=symbol,
+        side=Side(side),
+        quantity=quantity,
+        order_type=OrderType(order_type),
+        price=price,
+        stop_loss=stop_loss,
+        take_profit=take_profit,
+        time_in_force=TimeInForce(time_in_force),
+        max_slippage_bps=max_slippage_bps,
+        max_wait_seconds=max_wait_seconds,
+        venue=venue,
+        parent_id=parent_id,
+        execution_path=ExecutionPath(execution_path),
+        reservation_price=reservation_price,
+        status=OrderStatus(status),
+        execution_state=ExecutionState(execution_state),
+        filled_quantity=filled_quantity,
+        filled_notional=filled_notional,
+        average_fill_price=average_fill_price,
+        attempts=attempts,
+        retries_used=retries_used,
+        fence=fence,
+        due_at=due_at,
+        not_founds=not_founds,
+        sender=sender,
+        refused_at=refused_at,
+        send_ended_at=send_ended_at,
+        venue_order_id=venue_order_id,
+        cancel_requested_at=cancel_requested_at,
+        cancel_reason=None if cancel_code is None else Reason(cancel_code, cancel_message),
+        abandoned_at=abandoned_at,
+        reason=None if reason_code is None else Reason(reason_code, reason_message),
+        alarm_code=alarm_code,
+        log_seq=log_seq,
+        log_hash=bytes(log_hash),
+        version=version,
+        created_at=created_at,
+        updated_at=updated_at,
+        expires_at=expires_at,
+        closed_at=closed_at,
+    )
+
+
+def _values(order: Order) -> Sequence[object]:
+    cancel, reason = order.cancel_reason, order.reason
+    return (
+        order.id, order.trader_id, order.idempotency_key, order.request_fingerprint, order.symbol, order.side,
+        order.quantity, order.order_type, order.price, order.stop_loss, order.take_profit, order.time_in_force,
+        order.max_slippage_bps, order.max_wait_seconds, order.venue, order.parent_id, order.execution_path,
+        order.reservation_price, order.status, order.execution_state, order.filled_quantity, order.filled_notional,
+        order.average_fill_price, order.attempts, order.retries_used, order.fence, order.due_at, order.not_founds,
+        order.sender, order.refused_at, order.send_ended_at, order.venue_order_id, order.cancel_requested_at,
+        cancel.code if cancel else None, cancel.message if cancel else None, order.abandoned_at,
+        reason.code if reason else None, reason.message if reason else None, order.alarm_code, order.log_seq,
+        order.log_hash, order.version, order.created_at, order.updated_at, order.expires_at, order.closed_at,
+    )  # fmt: skip
+
+
+def lock(order_id: UUID) -> Call:
+    return Call(LOCK, [order_id])

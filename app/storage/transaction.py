@@ -1,0 +1,257 @@
+"""Transactions in as few round trips as they need.
+
+Round trips and planning are what an order costs, so the hot path does not go through an ORM: statements are prepared
+once per connection and several of them travel in one message. Most transactions are two messages: `BEGIN`, locks and
+a read; then every write and `COMMIT`. SQLAlchemy keeps the connections (pool, recycling, detecting lost ones).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol, cast
+
+import psycopg2
+import psycopg2.errors
+import psycopg2.extensions
+import psycopg2.extras
+from sqlalchemy import Engine, create_engine, event
+from sqlalchemy.pool import PoolProxiedConnection
+
+psycopg2.extras.register_uuid()  # type: ignore[no-untyped-call] # untyped in its stubs
+
+Row = tuple[Any, ...]
+
+SESSION_SETTINGS: Mapping[str, str] = {
+    "TimeZone": "UTC",
+    # a lock that long means that its holder hangs; the client is told to come back
+    "lock_timeout": "4s",
+    "statement_timeout": "15s",
+    # a process that was stopped in the middle of a transaction must not keep its locks
+    "idle_in_transaction_session_timeout": "5s",
+}
+
+CONNECT_ARGUMENTS: Mapping[str, object] = {
+    "connect_timeout": 3,
+    # notice a connection that was cut without a word within seconds
+    "keepalives": 1,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 8000,
+}
+
+
+class DatabaseUnavailable(Exception):
+    """The database cannot be reached or did not answer. Whether a commit under way happened is unknown."""
+
+
+class LostRace(Exception):
+    """Somebody else changed the row first, or holds it too long: nothing was written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """A statement prepared on every connection under its name. Parameters are written $1, $2 …"""
+
+    name: str
+    sql: str
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A statement with its values."""
+
+    statement: Statement
+    values: Sequence[object] = ()
+
+
+class _Cursor(Protocol):
+    rowcount: int
+
+    def execute(self, query: str, values: Sequence[object] | None = None) -> None: ...
+    def fetchall(self) -> list[Row]: ...
+    @property
+    def description(self) -> object: ...
+
+
+class Counted:
+    """How many messages, statements and commits a process made; what an order costs is read off it in a test."""
+
+    def __init__(self) -> None:
+        self.round_trips = 0
+        self.statements = 0
+        self.commits = 0
+        self._lock = threading.Lock()
+
+    def add(self, *, statements: int, commits: int = 0) -> None:
+        with self._lock:
+            self.round_trips += 1
+            self.statements += statements
+            self.commits += commits
+
+
+class Transaction:
+    """One open transaction. Leaving its block without `finish` rolls back."""
+
+    def __init__(self, cursor: _Cursor, prepared: _Prepared, counted: Counted, settings: Mapping[str, str]) -> None:
+        self._cursor = cursor
+        self._prepared = prepared
+        self._counted = counted
+        self._settings = settings
+        self.begun = False
+        self.finished = False
+
+    def fetch(self, *calls: Call) -> list[Row]:
+        """Send the calls in one message and return the rows of the last one."""
+        parts, values = self._opening()
+        self._render(calls, parts, values)
+        self._send(parts, values)
+        return self._cursor.fetchall() if self._cursor.description is not None else []
+
+    def finish(self, *calls: Call, returning: str | None = None) -> str | None:
+        """Send the calls and COMMIT in one message.
+
+        `returning` names a session setting that one of the statements has set; its value is read after the commit in
+        the same message (how the numbers of the new events come back without another round trip).
+        """
+        parts, values = self._opening()
+        self._render(calls, parts, values)
+        parts.append("COMMIT")
+        if returning:
+            parts.append(f"SELECT current_setting('{returning}', true)")
+        self._send(parts, values, commits=1)
+        self.begun = False
+        self.finished = True
+        if not returning:
+            return None
+        return cast("str | None", self._cursor.fetchall()[0][0])
+
+    def _opening(self) -> tuple[list[str], list[object]]:
+        if self.begun:
+            return [], []
+        self.begun = True
+        parts: list[str] = ["BEGIN"]
+        values: list[object] = []
+        for name, value in self._settings.items():
+            parts.append(f"SELECT set_config('{name}', %s, true)")
+            values.append(value)
+        return parts, values
+
+    def _render(self, calls: Sequence[Call], parts: list[str], values: list[object]) -> None:
+        for call in calls:
+            self._prepared.ensure(call.statement)
+            marks = ",".join(["%s"] * len(call.values))
+            parts.append(f"EXECUTE {call.statement.name}({marks})" if marks else f"EXECUTE {call.statement.name}")
+            values.extend(call.values)
+
+    def _send(self, parts: list[str], values: list[object], commits: int = 0) -> None:
+        self._counted.add(statements=len(parts), commits=commits)
+        self._cursor.execute("; ".join(parts), values)
+
+
+class _Prepared:
+    """Which statements this connection knows."""
+
+    def __init__(self, connection: psycopg2.extensions.connection, known: dict[str, str]) -> None:
+        self._connection = connection
+        self._known = known
+
+    def ensure(self, statement: Statement) -> None:
+        if statement.name not in self._known:
+            with self._connection.cursor() as cursor:
+                cursor.execute(f"PREPARE {statement.name} AS {statement.sql}")
+            self._known[statement.name] = statement.sql
+
+
+class Database:
+    """A pool of connections of one login. Safe to share between threads or greenlets; not across a fork."""
+
+    def __init__(self, url: str, *, pool_size: int = 5, application_name: str = "surefill") -> None:
+        self.counted = Counted()
+        options = " ".join(f"-c {name}={value}" for name, value in SESSION_SETTINGS.items())
+        self.engine: Engine = create_engine(
+            url,
+            isolation_level="AUTOCOMMIT",  # transactions are ours: BEGIN and COMMIT travel with the statements
+            pool_size=pool_size,
+            max_overflow=pool_size,
+            pool_timeout=5,
+            pool_reset_on_return=None,
+            connect_args={**CONNECT_ARGUMENTS, "options": options, "application_name": application_name},
+        )
+        event.listen(self.engine, "connect", _forget_prepared)
+
+    @contextmanager
+    def transaction(self, settings: Mapping[str, str] | None = None) -> Iterator[Transaction]:
+        """One transaction. `settings` are set for it alone (`app.trader_id` and the like, for row security).
+
+        Raises DatabaseUnavailable when the database cannot be reached or the connection broke, LostRace when another
+        transaction won; every other error of the database is a fault of ours and comes through.
+        """
+        try:
+            pooled = self.engine.raw_connection()
+        except Exception as error:
+            raise _translated(error) from error
+        try:
+            connection = cast("psycopg2.extensions.connection", pooled.driver_connection)
+            known = cast("dict[str, str]", pooled.info.setdefault("prepared", {}))
+            with connection.cursor() as cursor:
+                transaction = Transaction(
+                    cast("_Cursor", cursor), _Prepared(connection, known), self.counted, settings or {}
+                )
+                yield transaction
+                if transaction.begun:
+                    cursor.execute("ROLLBACK")
+        except GeneratorExit:
+            pooled.invalidate()
+            raise
+        except BaseException as error:
+            self._abandon(pooled)
+            if isinstance(error, psycopg2.Error):
+                raise _translated(error) from error
+            raise
+        finally:
+            pooled.close()
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+    @staticmethod
+    def _abandon(pooled: PoolProxiedConnection) -> None:
+        """Leave nothing open behind an error: roll back, or give the connection up when even that fails."""
+        if not pooled.is_valid:
+            return
+        connection = cast("psycopg2.extensions.connection", pooled.driver_connection)
+        try:
+            if connection.closed:
+                pooled.invalidate()
+            else:
+                with connection.cursor() as cursor:
+                    cursor.execute("ROLLBACK")
+        except psycopg2.Error as error:
+            pooled.invalidate(error)
+
+
+def _forget_prepared(_connection: object, record: Any) -> None:
+    record.info["prepared"] = {}
+
+
+_LOST_RACE = (
+    psycopg2.errors.SerializationFailure,
+    psycopg2.errors.DeadlockDetected,
+    psycopg2.errors.LockNotAvailable,
+    psycopg2.errors.UniqueViolation,
+)
+
+
+def _translated(error: BaseException) -> BaseException:
+    cause = getattr(error, "orig", None) or error
+    if isinstance(cause, _LOST_RACE):
+        return LostRace(str(cause).strip())
+    if isinstance(cause, (psycopg2.OperationalError, psycopg2.InterfaceError)):
+        return DatabaseUnavailable(str(cause).strip().splitlines()[0] if str(cause).strip() else "connection lost")
+    if type(cause).__name__ == "TimeoutError" and type(cause).__module__.startswith("sqlalchemy"):
+        return DatabaseUnavailable("all connections are in use")
+    return cause

@@ -1,0 +1,1 @@
+"""Adapters to brokers and exchanges: one file per venue behind one port."""

@@ -1,0 +1,364 @@
+"""Alpaca Trading API v2, spoken by Alpaca's paper and live hosts and by Surefill's simulator.
+
+What an answer means decides, not its number alone: only Alpaca's own JSON can refuse an order or deny knowing one.
+A gateway's page with the same status, a time-out, a cut connection, a body about another order: the outcome is unknown.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from email.utils import parsedate_to_datetime
+from typing import ParamSpec, TypeVar
+from urllib.parse import quote
+
+from app.domain.venue_answers import (
+    Accepted,
+    CancelAnswer,
+    CancelTaken,
+    Execution,
+    Executions,
+    ExecutionsAnswer,
+    Found,
+    LookupAnswer,
+    NotFound,
+    OrderInstruction,
+    OrderReport,
+    OutcomeUnknown,
+    Quote,
+    SubmitAnswer,
+    VenueCapabilities,
+    VenueInstrument,
+)
+from app.venues import alpaca_wire as wire
+from app.venues.alpaca_refusals import cancel_refusal, error_of, submit_refusal
+from app.venues.alpaca_wire import Nonsense, Unreadable
+from app.venues.http_call import CallFailed, HttpAnswer, HttpCaller
+from app.venues.throttle import Throttle, Urgency
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_ANSWER_BYTES = 1_000_000  # an order is 2 kB, a full page of 500 orders below 1 MB
+_ASSETS_BYTES = 64_000_000  # Alpaca lists over ten thousand assets in one answer
+_EVIDENCE_CHARACTERS = 500
+_ORDERS_PAGE = 500  # Alpaca's largest
+_ACTIVITIES_PAGE = 100  # Alpaca's largest
+_QUOTES_AT_ONCE = 100  # keeps the request line far below what servers take
+_LONGEST_RETRY_AFTER = 3600.0  # seconds; a venue that says more is not believed
+_ORDER_NOT_FOUND = 40410000
+_JUST_BEFORE = timedelta(microseconds=1)  # the venue's `after` leaves its own moment out
+
+
+class AlpacaVenue:
+    """The adapter. Every method keeps to `timeout_seconds` as a whole, pages included, and repeats nothing.
+
+    One instance belongs to one thread of one process.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        base_url: str,
+        data_url: str,
+        key_id: str,
+        secret_key: str,
+        timeout_seconds: float,
+        capabilities: VenueCapabilities,
+        throttle: Throttle | None = None,
+        connect_seconds: float = 2.0,
+        include_inactive_instruments: bool = False,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        """`include_inactive_instruments` costs a call that is three times larger on Alpaca's own hosts.
+
+        Raises ValueError for URLs that are none.
+        """
+        self._name = name
+        self._capabilities = capabilities
+        self._timeout_seconds = timeout_seconds
+        self._throttle = throttle
+        self._clock = clock
+        self._secrets = tuple(secret for secret in (secret_key, key_id) if secret)
+        self._assets_query = "" if include_inactive_instruments else "?status=active"
+        self._trading = HttpCaller(base_url, connect_seconds=connect_seconds)
+        self._data = HttpCaller(data_url, connect_seconds=connect_seconds)
+        self._headers = {
+            "APCA-API-KEY-ID": key_id,
+            "APCA-API-SECRET-KEY": secret_key,
+            "User-Agent": "surefill",
+        }
+        self._body_headers = {**self._headers, "Content-Type": "application/json"}
+        self._large_headers = {**self._headers, "Accept-Encoding": "gzip"}
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    @property
+    def capabilities(self) -> VenueCapabilities:
+        return self._capabilities
+
+    def submit(self, instruction: OrderInstruction) -> SubmitAnswer:
+        answer = self._call("POST", "/v2/orders", Urgency.LAST, body=wire.order_body(instruction))
+        if isinstance(answer, OutcomeUnknown):
+            return answer
+        if answer.status in (200, 201):
+            report = self._believed(answer, wire.submitted_order, answer.body, instruction)
+            return report if isinstance(report, OutcomeUnknown) else Accepted(report)
+        error = self._error_of(answer)
+        refusal = None if error is None else submit_refusal(answer.status, error, self._evidence(answer))
+        return refusal or self._unknown(answer)
+
+    def find(self, client_order_id: str) -> LookupAnswer:
+        target = "/v2/orders:by_client_order_id?client_order_id=" + quote(client_order_id, safe="")
+        answer = self._call("GET", target, Urgency.FIRST)
+        if isinstance(answer, OutcomeUnknown):
+            return answer
+        if answer.status == 200:
+            report = self._believed(answer, wire.order_with_id, answer.body, client_order_id)
+            return report if isinstance(report, OutcomeUnknown) else Found(report)
+        error = self._error_of(answer)
+        if error is not None and error.code == _ORDER_NOT_FOUND:
+            return NotFound(self._evidence(answer))
+        return self._unknown(answer)
+
+    def executions(self, report: OrderReport, since: datetime) -> ExecutionsAnswer:
+        """Reads pages until the executions reach the report's filled quantity or the list ends.
+
+        The list can lag behind the order, so it may end with less: the caller compares and asks again.
+        """
+        deadline = self._deadline()
+        target = f"/v2/account/activities/FILL?direction=asc&page_size={_ACTIVITIES_PAGE}&after={_before(since)}"
+        found: list[Execution] = []
+        pages: set[str] = set()
+        token = ""
+        while True:
+            answer = self._call("GET", target + token, Urgency.FIRST, deadline=deadline)
+            if isinstance(answer, OutcomeUnknown):
+                return answer
+            if answer.status != 200:
+                return self._unknown(answer)
+            page = self._believed(answer, _activities_of, answer.body, report)
+            if isinstance(page, OutcomeUnknown):
+                return page
+            found += page.executions
+            # Without a fill to find, or with the one found that completes what the order reports, the rest is others'.
+            reached = max((each.cumulative_quantity for each in found), default=Decimal(0))
+            if page.length < _ACTIVITIES_PAGE or reached >= report.filled_quantity:
+                sequence = self._believed(answer, wire.in_sequence, found)
+                return sequence if isinstance(sequence, OutcomeUnknown) else Executions(sequence)
+            pages.add(token)
+            token = "&page_token=" + quote(page.last_id, safe="")
+            if token in pages:
+                return self._nonsense(answer, "its pages of executions do not go on")
+
+    def cancel(self, venue_order_id: str) -> CancelAnswer:
+        answer = self._call("DELETE", "/v2/orders/" + quote(venue_order_id, safe=""), Urgency.FIRST)
+        if isinstance(answer, OutcomeUnknown):
+            return answer
+        if answer.status == 204:
+            return CancelTaken()
+        error = self._error_of(answer)
+        refusal = None if error is None else cancel_refusal(answer.status, error)
+        return refusal or self._unknown(answer)
+
+    def orders(self, since: datetime) -> Sequence[OrderReport] | OutcomeUnknown:
+        """In the order of their submission. Pages overlap by a moment, so that none between two is missed.
+
+        All pages together keep to the time-out: a `since` too far back on a busy account gives VENUE_TIMEOUT.
+        """
+        deadline = self._deadline()
+        reports: dict[str, OrderReport] = {}
+        after = _before(since)
+        while True:
+            target = f"/v2/orders?status=all&direction=asc&nested=false&limit={_ORDERS_PAGE}&after={after}"
+            answer = self._call("GET", target, Urgency.FIRST, deadline=deadline)
+            if isinstance(answer, OutcomeUnknown):
+                return answer
+            if answer.status != 200:
+                return self._unknown(answer)
+            page = self._believed(answer, wire.decode, wire.ORDERS, answer.body)
+            if isinstance(page, OutcomeUnknown):
+                return page
+            page_reports = self._believed(answer, wire.reports_of, page)
+            if isinstance(page_reports, OutcomeUnknown):
+                return page_reports
+            known = len(reports)
+            reports.update((report.venue_order_id, report) for report in page_reports)
+            if len(page) < _ORDERS_PAGE:
+                return list(reports.values())
+            last = page[-1].submitted_at or page[-1].created_at
+            if last is None or last.tzinfo is None or len(reports) == known:
+                return self._nonsense(answer, "its pages of orders do not go on")
+            after = _before(last)
+
+    def quotes(self, symbols: Sequence[str]) -> Sequence[Quote] | OutcomeUnknown:
+        """Symbols without a two-sided quote are missing from the result."""
+        deadline = self._deadline()
+        quotes: list[Quote] = []
+        for start in range(0, len(symbols), _QUOTES_AT_ONCE):
+            wanted = symbols[start : start + _QUOTES_AT_ONCE]
+            target = "/v2/stocks/quotes/latest?symbols=" + quote(",".join(wanted), safe=",")
+            answer = self._call("GET", target, Urgency.LAST, caller=self._data, deadline=deadline)
+            if isinstance(answer, OutcomeUnknown):
+                return answer
+            if answer.status != 200:
+                return self._unknown(answer)
+            found = self._believed(answer, wire.quotes_of, answer.body, wanted)
+            if isinstance(found, OutcomeUnknown):
+                return found
+            quotes += found
+        return quotes
+
+    def instruments(self) -> Sequence[VenueInstrument] | OutcomeUnknown:
+        """Active instruments, the inactive too when the adapter was made so. What is missing is not tradable."""
+        target = "/v2/assets" + self._assets_query
+        answer = self._call("GET", target, Urgency.LAST, headers=self._large_headers, max_bytes=_ASSETS_BYTES)
+        if isinstance(answer, OutcomeUnknown):
+            return answer
+        if answer.status != 200:
+            return self._unknown(answer)
+        return self._believed(answer, wire.instruments_of, answer.body)
+
+    def close(self) -> None:
+        self._trading.close()
+        self._data.close()
+
+    # --- one call ---------------------------------------------------------------------------------------------------
+
+    def _deadline(self) -> float:
+        return time.monotonic() + self._timeout_seconds
+
+    def _call(
+        self,
+        method: str,
+        target: str,
+        urgency: Urgency,
+        *,
+        body: bytes | None = None,
+        caller: HttpCaller | None = None,
+        deadline: float | None = None,
+        headers: dict[str, str] | None = None,
+        max_bytes: int = _ANSWER_BYTES,
+    ) -> HttpAnswer | OutcomeUnknown:
+        if deadline is None:
+            deadline = self._deadline()
+        if self._throttle is not None:
+            wait = self._throttle.take("data" if caller is self._data else "trading", urgency)
+            if wait is not None:
+                return OutcomeUnknown(
+                    "VENUE_THROTTLED_BY_US",
+                    "Too many calls to the venue at the moment; this one was held back and not sent.",
+                    retry_after=wait,
+                    nothing_sent=True,
+                )
+        answer = (caller or self._trading).call(
+            method,
+            target,
+            headers=headers or (self._headers if body is None else self._body_headers),
+            deadline=deadline,
+            max_bytes=max_bytes,
+            body=body,
+        )
+        if isinstance(answer, CallFailed):
+            return OutcomeUnknown(
+                answer.code, answer.message, self._without_secrets(answer.detail), nothing_sent=answer.nothing_sent
+            )
+        return answer
+
+    # --- what an answer means ---------------------------------------------------------------------------------------
+
+    def _believed(
+        self, answer: HttpAnswer, read: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+    ) -> T | OutcomeUnknown:
+        """What `read` makes of the answer, or why that cannot be believed."""
+        try:
+            return read(*args, **kwargs)
+        except Unreadable as error:
+            return OutcomeUnknown(
+                "VENUE_ANSWER_UNREADABLE",
+                "The venue's answer could not be read.",
+                self._evidence(answer, str(error)),
+            )
+        except Nonsense as error:
+            return self._nonsense(answer, str(error))
+
+    def _error_of(self, answer: HttpAnswer) -> wire.ErrorWire | None:
+        error = error_of(answer.status, answer.body)
+        if error is not None:
+            error.message = self._without_secrets(error.message)
+        return error
+
+    def _nonsense(self, answer: HttpAnswer, what: str) -> OutcomeUnknown:
+        return OutcomeUnknown(
+            "VENUE_ANSWER_NONSENSE", "The venue's answer contradicts itself.", self._evidence(answer, what)
+        )
+
+    def _unknown(self, answer: HttpAnswer) -> OutcomeUnknown:
+        """Every status that is no word on the order."""
+        evidence = self._evidence(answer)
+        status = answer.status
+        if status == 429:
+            return OutcomeUnknown(
+                "VENUE_RATE_LIMITED", "The venue limits how often we may call.", evidence, self._retry_after(answer)
+            )
+        if status in (401, 403):
+            return OutcomeUnknown("VENUE_UNAUTHORIZED", "The venue did not accept our credentials.", evidence)
+        if status >= 500 or status == 408:
+            return OutcomeUnknown(
+                "VENUE_ERROR", "The venue has a problem of its own.", evidence, self._retry_after(answer)
+            )
+        if status < 300:
+            return OutcomeUnknown("VENUE_ANSWER_UNREADABLE", "The venue's answer could not be read.", evidence)
+        return OutcomeUnknown("VENUE_ANSWER_UNEXPECTED", "The venue's answer is not one it documents.", evidence)
+
+    def _retry_after(self, answer: HttpAnswer) -> float | None:
+        """Seconds the venue asks us to wait: Retry-After in either form, or Alpaca's X-RateLimit-Reset."""
+        now = self._clock()
+        for header, is_moment in (("Retry-After", False), ("X-RateLimit-Reset", True)):
+            text = answer.headers.get(header, "").strip()
+            if text.isascii() and text.isdigit() and len(text) < 12:
+                seconds = float(text) - (now.timestamp() if is_moment else 0.0)
+            else:
+                try:
+                    seconds = (parsedate_to_datetime(text).astimezone(UTC) - now).total_seconds()
+                except (ValueError, TypeError, OverflowError):
+                    continue  # not a wait the venue named; the next header may be
+            return min(max(seconds, 0.0), _LONGEST_RETRY_AFTER)
+        return None
+
+    def _evidence(self, answer: HttpAnswer, what: str = "") -> str:
+        beginning = answer.body[: 8 * _EVIDENCE_CHARACTERS].decode("utf-8", "replace")
+        prefix = f"HTTP {answer.status}: " + (f"{what}: " if what else "")
+        return self._without_secrets(prefix + beginning)
+
+    def _without_secrets(self, text: str) -> str:
+        """Fit to be stored and shown: a gateway's error page can echo our request, headers and all."""
+        for secret in self._secrets:
+            text = text.replace(secret, "***")
+        return wire.printable(text, _EVIDENCE_CHARACTERS)
+
+
+def _before(moment: datetime) -> str:
+    return quote(wire.wire_time(moment - _JUST_BEFORE), safe="")
+
+
+@dataclass(frozen=True, slots=True)
+class _Activities:
+    """What one page of the account's fills says about one order."""
+
+    length: int
+    last_id: str
+    executions: list[Execution]
+
+
+def _activities_of(body: bytes, report: OrderReport) -> _Activities:
+    """Raises `Unreadable`, `Nonsense`."""
+    page = wire.decode(wire.ACTIVITIES, body)
+    mine = [wire.execution_of(each, report) for each in page if each.order_id == report.venue_order_id]
+    return _Activities(len(page), page[-1].id if page else "", mine)

@@ -1,0 +1,82 @@
+"""The one door to a venue. An adapter turns a venue's wire into the answers of `app.domain.venue_answers`.
+
+Contract for every adapter (checked by `tests/venues/conformance.py`):
+
+* No method raises for what a venue or the network did; all of that is an answer. `OutcomeUnknown` is the answer for
+  everything that is not a definite word of the venue: time-outs, cut connections, 5xx, 408, 429, bodies that do not
+  parse, bodies about another order.
+* No method repeats a request by itself, and none takes longer than the adapter's time-out.
+* `close` ends all connections.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Protocol
+
+from app.domain.venue_answers import (
+    CancelAnswer,
+    ExecutionsAnswer,
+    LookupAnswer,
+    OrderInstruction,
+    OrderReport,
+    OutcomeUnknown,
+    Quote,
+    SubmitAnswer,
+    TradeUpdate,
+    VenueCapabilities,
+    VenueInstrument,
+)
+
+
+class Venue(Protocol):
+    """Blocking calls to one venue; safe to use from one thread of one process."""
+
+    @property
+    def name(self) -> str:
+        """Short stable name, stored on orders and fills."""
+        ...
+
+    @property
+    def capabilities(self) -> VenueCapabilities: ...
+
+    def submit(self, instruction: OrderInstruction) -> SubmitAnswer: ...
+
+    def find(self, client_order_id: str) -> LookupAnswer:
+        """Ask for an order in any state by our id."""
+        ...
+
+    def executions(self, report: OrderReport, since: datetime) -> ExecutionsAnswer:
+        """All executions of that order from `since` (aware UTC) on, oldest first."""
+        ...
+
+    def cancel(self, venue_order_id: str) -> CancelAnswer: ...
+
+    def orders(self, since: datetime) -> Sequence[OrderReport] | OutcomeUnknown:
+        """Every order the venue has received from `since` on, in any state: for finding orphans and missed ends."""
+        ...
+
+    def quotes(self, symbols: Sequence[str]) -> Sequence[Quote] | OutcomeUnknown: ...
+
+    def instruments(self) -> Sequence[VenueInstrument] | OutcomeUnknown: ...
+
+    def close(self) -> None: ...
+
+
+class TradeStream(Protocol):
+    """The venue's live order updates."""
+
+    def connect(self) -> None:
+        """Connect, authenticate, subscribe. Raises `StreamLost` when that fails."""
+        ...
+
+    def updates(self, wait_seconds: float) -> Iterator[TradeUpdate]:
+        """Yield what has arrived, waiting at most that long for the first; raises `StreamLost` when it broke."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class StreamLost(Exception):
+    """The stream ended or went silent: updates may have been missed, so the caller must back-fill over REST."""

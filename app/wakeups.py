@@ -1,0 +1,134 @@
+"""After the commit: tell a worker that there is work, tell the feeds that there is news. Best effort by design.
+
+The queue may lose every message: the sweeper finds the order by its due time. Pub/sub may lose every event: the feed
+compares its cursor with the database. So a broker that is away costs time, never an order, and never an answer.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable, Sequence
+from uuid import UUID
+
+import kombu.exceptions
+import redis
+from celery import Celery
+
+from app.domain.order_states import ExecutionState
+from app.domain.orders import ExecutionPath, Order
+
+log = logging.getLogger(__name__)
+
+EXECUTE, EXECUTE_PLAIN, RECONCILE, CANCEL = "execute_order", "execute_order_plain", "reconcile_order", "cancel_order"
+ORDERS, CANCELS, RECONCILIATIONS = "orders", "cancels", "reconciliations"
+
+BROKER_FAULTS = (redis.RedisError, kombu.exceptions.KombuError, kombu.exceptions.OperationalError, OSError)
+REST_AFTER_FAILURE = 0.5
+"""Seconds without trying after a failure, so that a broker that is away slows nothing down."""
+
+
+def task_for(order: Order) -> tuple[str, str]:
+    """The task that takes the order further, and its queue."""
+    match order.execution_state:
+        case ExecutionState.QUEUED | ExecutionState.SENDING | ExecutionState.IN_DOUBT:
+            return (EXECUTE if order.execution_path is ExecutionPath.V2 else EXECUTE_PLAIN), ORDERS
+        case ExecutionState.CANCELLING:
+            return CANCEL, CANCELS
+        case _:
+            return RECONCILE, RECONCILIATIONS
+
+
+def channel(trader_id: UUID) -> str:
+    return f"orders:{trader_id}"
+
+
+class _Guarded:
+    """Calls that may fail because their service is away; counted, said once per outage, rested after a failure."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._rest_until = 0.0
+        self._away = False
+        self.failures = 0
+
+    def __call__(self, attempt: Callable[[], object]) -> bool:
+        """Whether it was done."""
+        if time.monotonic() < self._rest_until:
+            self.failures += 1
+            return False
+        try:
+            attempt()
+        except BROKER_FAULTS as error:
+            self.failures += 1
+            self._rest_until = time.monotonic() + REST_AFTER_FAILURE
+            if not self._away:
+                log.warning("%s is away (%s); orders go on through the sweeper", self._what, error)
+            self._away = True
+            return False
+        if self._away:
+            log.warning("%s is back", self._what)
+            self._away = False
+        return True
+
+
+class BrokerWakeups:
+    """Wake-ups over the Celery broker and Redis pub/sub, in the caller's own time."""
+
+    def __init__(self, celery: Celery, pubsub: redis.Redis) -> None:
+        self._celery = celery
+        self._pubsub = pubsub
+        self._queue = _Guarded("the task broker")
+        self._channels = _Guarded("Redis pub/sub")
+
+    def work(self, order: Order) -> None:
+        self.enqueue(order)
+
+    def enqueue(self, order: Order) -> bool:
+        """Whether the broker took the message."""
+        name, queue_name = task_for(order)
+        return self._queue(lambda: self._celery.send_task(name, (str(order.id),), queue=queue_name))
+
+    def events(self, trader_id: UUID, events: Sequence[bytes]) -> None:
+        self._channels(lambda: self._publish(channel(trader_id), events))
+
+    def _publish(self, name: str, events: Sequence[bytes]) -> None:
+        if len(events) == 1:
+            self._pubsub.publish(name, events[0])
+            return
+        with self._pubsub.pipeline(transaction=False) as pipeline:
+            for event in events:
+                pipeline.publish(name, event)
+            pipeline.execute()
+
+
+class LaterWakeups:
+    """The same in a thread of its own, so that no request waits for a broker. What does not fit is the sweeper's."""
+
+    def __init__(self, wakeups: BrokerWakeups, capacity: int = 10_000) -> None:
+        self._wakeups = wakeups
+        self._waiting: queue.Queue[Callable[[], object]] = queue.Queue(capacity)
+        self.dropped = 0
+        threading.Thread(target=self._run, name="wakeups", daemon=True).start()
+
+    def work(self, order: Order) -> None:
+        self._put(lambda: self._wakeups.work(order))
+
+    def events(self, trader_id: UUID, events: Sequence[bytes]) -> None:
+        self._put(lambda: self._wakeups.events(trader_id, events))
+
+    def _put(self, wakeup: Callable[[], object]) -> None:
+        try:
+            self._waiting.put_nowait(wakeup)
+        except queue.Full:
+            self.dropped += 1
+
+    def _run(self) -> None:
+        while True:
+            wakeup = self._waiting.get()
+            try:
+                wakeup()
+            except Exception:
+                log.exception("a wake-up failed; the order goes on through the sweeper")

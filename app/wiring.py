@@ -1,0 +1,172 @@
+"""The composition root: the only place where adapters are chosen. Imported by entry points, never by rooms."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import redis
+from celery import Celery
+
+from app.domain.retry_policy import RetryPolicy
+from app.domain.time_ordered_ids import RANDOM_BITS, time_ordered_uuid
+from app.domain.venue_answers import ClientIdUniqueness, VenueCapabilities
+from app.lifecycle.accept import AcceptancePolicy
+from app.lifecycle.ports import Ports, Wakeups
+from app.senders import ProcessSenders
+from app.settings import Settings
+from app.storage.order_store import PostgresOrders
+from app.storage.transaction import Database
+from app.venues.alpaca import AlpacaVenue
+from app.venues.alpaca_stream import AlpacaTradeStream
+from app.venues.port import TradeStream, Venue
+from app.venues.throttle import MovingWindowThrottle
+from app.version import VERSION
+from app.wakeups import BrokerWakeups, LaterWakeups
+
+
+class SystemClock:
+    """The host's clock."""
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+
+class TimeOrderedIds:
+    """UUIDs of version 7 with randomness of the operating system."""
+
+    def new(self) -> UUID:
+        return time_ordered_uuid(datetime.now(UTC), secrets.randbits(RANDOM_BITS))
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """What one process of Surefill works with."""
+
+    settings: Settings
+    database: Database
+    redis: redis.Redis
+    wakeups: BrokerWakeups
+    ports: Ports
+    venue: Venue
+
+    @property
+    def acceptance(self) -> AcceptancePolicy:
+        return AcceptancePolicy(
+            v2_percent=self.settings.order_execution_v2_enabled,
+            market_timeout_seconds=int(self.settings.order_timeout_seconds),
+        )
+
+    def close(self) -> None:
+        self.venue.close()
+        self.redis.close()
+        self.database.close()
+
+
+def web_process(settings: Settings) -> Process:
+    """Intake and feed: the API's login, wake-ups in a thread of their own."""
+    return _process(settings, login="api", pool_size=settings.database_pool_size_api, later=True)
+
+
+def worker_process(settings: Settings) -> Process:
+    """Execution, listening, sweeping, quotes: the worker's login."""
+    return _process(settings, login="worker", pool_size=settings.database_pool_size_worker, later=False)
+
+
+def _process(settings: Settings, *, login: str, pool_size: int, later: bool) -> Process:
+    database = Database(
+        settings.sqlalchemy_url("api" if login == "api" else "worker"),
+        pool_size=pool_size,
+        application_name=f"surefill-{login}",
+    )
+    pubsub = redis_client(settings)
+    broker = BrokerWakeups(task_producer(), pubsub)
+    wakeups: Wakeups = LaterWakeups(broker) if later else broker
+    clock = SystemClock()
+    venue = default_venue(settings)
+    ports = Ports(
+        clock=clock,
+        ids=TimeOrderedIds(),
+        store=PostgresOrders(
+            database,
+            wakeups,
+            clock,
+            orders_per_minute=settings.order_rate_limit_per_minute,
+            duplicate_window_seconds=settings.duplicate_window_seconds,
+            reference_max_age_seconds=settings.reference_price_max_age_seconds,
+        ),
+        senders=ProcessSenders(),
+        wakeups=wakeups,
+        policy=retry_policy(settings),
+        venue_of=lambda name: _the_venue(name, venue),
+        software_version=VERSION,
+    )
+    return Process(settings, database, pubsub, broker, ports, venue)
+
+
+def _the_venue(name: str, venue: Venue) -> Venue:
+    if name != venue.name:
+        raise LookupError(f"no adapter for the venue {name!r} is configured (there is {venue.name!r})")
+    return venue
+
+
+def task_producer() -> Celery:
+    """A Celery application that only sends; tasks are named, not imported."""
+    celery = Celery("surefill", set_as_current=False)
+    celery.config_from_object("celeryconfig")
+    return celery
+
+
+def redis_client(settings: Settings) -> redis.Redis:
+    """Short time-outs: what goes over this client is best effort."""
+    return redis.Redis.from_url(
+        settings.redis_url,
+        socket_timeout=1.0,
+        socket_connect_timeout=0.5,
+        health_check_interval=10,
+        retry_on_timeout=False,
+    )
+
+
+def retry_policy(settings: Settings) -> RetryPolicy:
+    return RetryPolicy(
+        max_attempts=settings.order_retry_max_attempts,
+        backoff_seconds=settings.order_retry_backoff_seconds,
+        lease_seconds=settings.lease_seconds,
+    )
+
+
+def default_venue(settings: Settings) -> Venue:
+    """The venue that APCA_API_BASE_URL names."""
+    limit = settings.exchange_api_rate_limit
+    return AlpacaVenue(
+        name=venue_name(settings),
+        base_url=settings.apca_api_base_url,
+        data_url=settings.apca_api_data_url,
+        key_id=settings.apca_api_key_id,
+        secret_key=settings.apca_api_secret_key,
+        timeout_seconds=settings.exchange_timeout_seconds,
+        capabilities=VenueCapabilities(
+            client_id_uniqueness=ClientIdUniqueness(settings.venue_client_id_uniqueness),
+            max_in_flight=timedelta(seconds=settings.venue_max_in_flight_seconds),
+        ),
+        throttle=None
+        if limit is None
+        else MovingWindowThrottle(limit.count, limit.seconds, name=venue_name(settings), redis_url=settings.redis_url),
+        include_inactive_instruments=settings.uses_simulator,
+    )
+
+
+def venue_name(settings: Settings) -> str:
+    return "simulator" if settings.uses_simulator else "alpaca"
+
+
+def trade_stream(settings: Settings) -> TradeStream:
+    return AlpacaTradeStream(
+        stream_url=settings.apca_api_stream_url,
+        key_id=settings.apca_api_key_id,
+        secret_key=settings.apca_api_secret_key,
+        timeout_seconds=settings.exchange_timeout_seconds,
+    )

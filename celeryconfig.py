@@ -1,0 +1,46 @@
+"""Celery's settings, each with its reason. The database is the truth; a message is only a wake-up that may be lost,
+late or doubled, so these settings aim at speed and at never standing still, not at keeping messages."""
+
+from app.settings import load_settings_or_exit
+
+_settings = load_settings_or_exit()
+
+broker_url = _settings.celery_broker_url
+broker_connection_retry_on_startup = True  # a worker that starts before its broker waits instead of ending
+broker_connection_max_retries = None  # … for as long as it takes: Redis may be away for minutes
+broker_transport_options = {
+    "socket_timeout": 5,  # a broker that accepts TCP and stays silent must not hold a process
+    "socket_connect_timeout": 1,
+    "socket_keepalive": True,
+    "health_check_interval": 10,
+    "retry_on_timeout": False,
+    "visibility_timeout": 60,  # a message lost with its worker comes back after this; the sweeper is faster
+    "unacked_restore_interval": 10,
+    "queue_order_strategy": "priority",  # queues in the order in which the worker names them: cancels first
+}
+broker_pool_limit = 4
+task_publish_retry = False  # a message that cannot be sent now is the sweeper's; intake never waits for the broker
+
+task_default_queue = "orders"
+task_default_queue_type = "quorum" if broker_url.startswith("amqp") else "classic"  # RabbitMQ: replicated queues
+task_create_missing_queues = True
+
+task_serializer = "json"  # nothing else is read: a forged pickle would run code
+accept_content = ["json"]
+task_ignore_result = True  # the order's row says how it ended
+result_backend = None
+task_store_errors_even_if_ignored = False
+
+task_acks_late = True  # acknowledged after the step, so that a lost worker's message is delivered again
+task_reject_on_worker_lost = True  # … at once when only the child was lost
+worker_prefetch_multiplier = 1  # a message waits in the queue, where any free worker takes it
+worker_cancel_long_running_tasks_on_connection_loss = False  # never kill a task in the middle of a submit
+worker_soft_shutdown_timeout = _settings.lease_seconds  # a step that has begun is finished
+worker_enable_soft_shutdown_on_idle = True  # retries that wait in memory are put back
+worker_concurrency = _settings.worker_concurrency
+worker_send_task_events = False  # nobody listens; they cost a round trip a task
+task_send_sent_event = False
+worker_hijack_root_logger = False
+worker_redirect_stdouts = False
+task_time_limit = None  # every call inside has its own time-out; a hard kill would leave a request on the wire
+timezone = "UTC"

@@ -1,0 +1,102 @@
+"""`make run`: the whole system on this machine until Ctrl-C."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import FrameType
+
+import urllib3
+
+from app.settings import PROJECT_ROOT, VARIABLES, given_variables
+from local.memory import write_private
+from local.stack import LocalStack
+
+_DEMO_TRADERS = ("alice", "bob", "carol")
+_DEMO_CASH = "100000"  # US dollars
+_WATCH_SECONDS = 0.2
+
+
+class StopAsked(BaseException):
+    """Ctrl-C or a polite kill: not an error, and nothing on the way may catch it."""
+
+
+def run(*, stop_with_parent: bool, environ: Mapping[str, str] = os.environ, root: Path = PROJECT_ROOT) -> None:
+    """Start everything, say where it is, and supervise until a signal asks to stop. Raises CannotStart."""
+    parent = os.getppid()
+    given = given_variables(environ, root)
+    folder = Path(given.get("DATA_FOLDER", root / "var"))
+    stack = LocalStack(
+        folder,
+        {"PORT": "8000"} | {name: value for name, value in given.items() if name in VARIABLES},
+        simulator_environment={
+            name: value
+            for name, value in given.items()
+            if name.startswith("SIMULATOR_") and name not in VARIABLES
+        },
+        report=say,
+        throw_away=False,
+        root=root,
+    )
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _ask_to_stop)
+    try:
+        say("starting …")
+        begun = time.monotonic()
+        stack.start()
+        keys = demo_keys(stack)
+        if stack.note:
+            say(stack.note)
+        say(f"ready after {time.monotonic() - begun:.1f} s: {stack.url}")
+        say(f"demo keys: {keys}")
+        say(f"logs: {folder / 'log'}; Ctrl-C stops everything")
+        while True:
+            time.sleep(_WATCH_SECONDS)
+            if stop_with_parent and os.getppid() != parent:
+                raise StopAsked
+            stack.start_again_if_unsupervised()
+    except StopAsked:
+        say("stopping …")
+    finally:
+        stack.stop()
+        say("stopped")
+
+
+def demo_keys(stack: LocalStack) -> Path:
+    """The file with the demo traders' API keys, made once for a database. Mode 0600."""
+    file = stack.folder / "demo-keys.json"
+    if file.exists() and _is_accepted(stack, json.loads(file.read_text())["traders"][0]["api_key"]):
+        return file
+    traders = [stack.create_trader(name, _DEMO_CASH) for name in _DEMO_TRADERS]
+    entries = [
+        {"name": trader.name, "trader_id": trader.trader_id, "api_key": trader.api_key} for trader in traders
+    ]
+    write_private(file, json.dumps({"traders": entries}, indent=1) + "\n")
+    return file
+
+
+def say(line: str) -> None:
+    """One line on the console, at once."""
+    print(f"surefill: {line}", flush=True)
+
+
+def _is_accepted(stack: LocalStack, api_key: str) -> bool:
+    answer = urllib3.request(
+        "GET",
+        f"{stack.url}/api/v1/account",
+        headers={"Authorization": f"Bearer {api_key}"},
+        retries=False,
+        timeout=10.0,
+    )
+    return answer.status != 401  # refused: the keys are those of another database
+
+
+def _ask_to_stop(number: int, frame: FrameType | None) -> None:
+    # Asked once is enough; a second Ctrl-C must not leave processes behind.
+    for again in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(again, signal.SIG_IGN)
+    raise StopAsked

@@ -1,0 +1,56 @@
+"""A migrated database on the newest and on the oldest PostgreSQL that Surefill runs on, with two traders in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import psycopg2.extras
+import pytest
+
+from tests.storage.clusters import Cluster, Database, newest_cluster, oldest_cluster
+from tests.storage.sessions import Session, fill_for_two_traders
+
+psycopg2.extras.register_uuid()
+
+
+@pytest.fixture(scope="session", params=["newest", "oldest"])
+def cluster(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    start = newest_cluster if request.param == "newest" else oldest_cluster
+    with start(tmp_path_factory.mktemp("cluster")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def migrated(cluster: Cluster) -> Iterator[Database]:
+    """Migrated and empty: the template of the others, so nobody connects to it."""
+    with cluster.database() as database:
+        database.upgrade()
+        yield database
+
+
+@pytest.fixture(scope="module")
+def schema(cluster: Cluster, migrated: Database) -> Iterator[Database]:
+    """A database of this module's own with a row of each of two traders in every table."""
+    with cluster.database(migrated) as database:
+        fill_for_two_traders(database)
+        yield database
+
+
+@pytest.fixture
+def session(schema: Database) -> Iterator[Callable[..., Session]]:
+    """`session(role, **settings)`: a transaction of that role with `app.…` settings; it is never committed."""
+    opened: list[Any] = []
+
+    def begin(role: str, **settings: object) -> Session:
+        connection = schema.connect(role)
+        opened.append(connection)
+        cursor = connection.cursor()
+        for name, value in settings.items():
+            cursor.execute("SELECT set_config(%s, %s, true)", (f"app.{name}", str(value)))
+        return Session(cursor)
+
+    yield begin
+    for connection in opened:
+        connection.rollback()
+        connection.close()

@@ -1,0 +1,346 @@
+"""Executions, orders, quotes and instruments: complete and consistent, or not an answer."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from app.domain.venue_answers import (
+    Executions,
+    Found,
+    OrderReport,
+    OutcomeUnknown,
+    Quote,
+    VenueInstrument,
+)
+from app.venues.alpaca import AlpacaVenue
+from tests.venues.alpaca_samples import activity, order, order_json, venue
+from tests.venues.scripted_wire import Reply, Request, ScriptedWire, http
+
+SINCE = datetime(2026, 3, 2, 14, 30, tzinfo=UTC)
+HTML = b"<html>gateway</html>"
+
+
+@pytest.fixture
+def wire() -> Iterator[ScriptedWire]:
+    with ScriptedWire() as server:
+        yield server
+
+
+@pytest.fixture
+def alpaca(wire: ScriptedWire) -> Iterator[AlpacaVenue]:
+    adapter = venue(wire.url)
+    yield adapter
+    adapter.close()
+
+
+def report(wire: ScriptedWire, alpaca: AlpacaVenue, filled: str = "100") -> OrderReport:
+    wire.reply(http(200, order_json(filled_qty=filled, filled_avg_price="190", status="partially_filled")))
+    found = alpaca.find("ours-1")
+    assert isinstance(found, Found)
+    wire.requests.clear()
+    return found.report
+
+
+def listing(entries: list[dict[str, Any]]) -> bytes:
+    return http(200, json.dumps(entries).encode())
+
+
+def query(request: Request) -> dict[str, str]:
+    return {name: values[0] for name, values in parse_qs(urlsplit(request.target).query).items()}
+
+
+# --- executions ------------------------------------------------------------------------------------------------------
+
+
+def test_the_executions_of_one_order_come_oldest_first_whatever_their_order_on_the_wire(
+    wire: ScriptedWire, alpaca: AlpacaVenue
+) -> None:
+    ours = report(wire, alpaca)
+    other = activity("7", "7", order_id="another", symbol="MSFT", side="sell_short")
+    wire.reply(listing([other, activity("100", "60"), activity("40", "40"), other]))
+    answer = alpaca.executions(ours, SINCE)
+    assert isinstance(answer, Executions)
+    assert [(each.cumulative_quantity, each.quantity, each.price) for each in answer.executions] == [
+        (Decimal(40), Decimal(40), Decimal("190.2")),
+        (Decimal(100), Decimal(60), Decimal("190.2")),
+    ]
+    assert answer.executions[0].executed_at == datetime(2026, 3, 2, 14, 30, 2, 500_000, tzinfo=UTC)
+    assert answer.executions[0].venue_order_id == ours.venue_order_id
+    assert urlsplit(wire.requests[0].target).path == "/v2/account/activities/FILL"
+    assert query(wire.requests[0])["after"] == "2026-03-02T14:29:59.999999Z", "`since` itself is included"
+    assert query(wire.requests[0])["direction"] == "asc"
+
+
+def test_pages_are_read_until_the_order_is_complete(wire: ScriptedWire, alpaca: AlpacaVenue) -> None:
+    ours = report(wire, alpaca)
+    pages = [
+        [activity("1", "1", id=f"a{number}", order_id="another") for number in range(99)] + [activity("40", "40")],
+        [activity("1", "1", id=f"b{number}", order_id="another") for number in range(100)],
+        [activity("100", "60")] + [activity("1", "1", id=f"c{number}", order_id="another") for number in range(99)],
+    ]
+    wire.reply(*(listing(page) for page in pages))
+    answer = alpaca.executions(ours, SINCE)
+    assert isinstance(answer, Executions)
+    assert [each.cumulative_quantity for each in answer.executions] == [40, 100]
+    assert [query(request).get("page_token") for request in wire.requests] == [None, pages[0][-1]["id"], "b99"]
+
+
+def test_a_list_that_ends_early_is_what_the_venue_lists(wire: ScriptedWire, alpaca: AlpacaVenue) -> None:
+    ours = report(wire, alpaca)
+    wire.reply(listing([activity("40", "40")]), listing([]))
+    first, second = alpaca.executions(ours, SINCE), alpaca.executions(ours, SINCE)
+    assert isinstance(first, Executions)
+    assert [each.cumulative_quantity for each in first.executions] == [40]
+    assert second == Executions(())
+
+
+def test_the_first_execution_since_a_moment_may_follow_earlier_ones(wire: ScriptedWire, alpaca: AlpacaVenue) -> None:
+    ours = report(wire, alpaca)
+    wire.reply(listing([activity("100", "60")]))
+    answer = alpaca.executions(ours, SINCE + timedelta(minutes=1))
+    assert isinstance(answer, Executions)
+
+
+def test_the_same_execution_listed_twice_is_one(wire: ScriptedWire, alpaca: AlpacaVenue) -> None:
+    ours = report(wire, alpaca)
+    wire.reply(listing([activity("100", "100"), activity("100", "100.000", id="again")]))
+    answer = alpaca.executions(ours, SINCE)
+    assert isinstance(answer, Executions)
+    assert len(answer.executions) == 1
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        [activity("100", "100"), activity("100", "60")],
+        [activity("100", "100"), activity("100", "100", price="1")],
+        [activity("40", "40"), activity("100", "50")],
+        [activity("40", "40"), activity("80", "20"), activity("100", "20")],
+        [activity("101", "101")],
+        [activity("40", "41")],
+        [activity("40", "-40")],
+        [activity("40", "0")],
+        [activity("0", "0")],
+        [activity("-40", "40")],
+        [activity("NaN", "40")],
+        [activity("40", "Infinity")],
+        [activity("40", "40", price="0")],
+        [activity("40", "40", price="-1")],
+        [activity("40", "40", price="NaN")],
+        [activity("40", "40", price="1e999999")],
+        [activity("40", "40", symbol="MSFT")],
+        [activity("40", "40", side="sell")],
+        [activity("40", "40", side="sideways")],
+        [activity("40", "40", transaction_time="2026-03-02T14:30:02")],
+        [activity("40", "40", id="")],
+    ],
+    ids=lambda entries: json.dumps(entries)[-60:],
+)
+def test_a_list_that_contradicts_itself_is_not_believed(
+    wire: ScriptedWire, alpaca: AlpacaVenue, entries: list[dict[str, Any]]
+) -> None:
+    ours = report(wire, alpaca)
+    wire.reply(listing(entries))
+    answer = alpaca.executions(ours, SINCE)
+    assert isinstance(answer, OutcomeUnknown)
+    assert answer.code == "VENUE_ANSWER_NONSENSE"
+
+
+def test_pages_that_go_round_in_circles_end(wire: ScriptedWire, alpaca: AlpacaVenue) -> None:
+    ours = report(wire, alpaca)
+    page = listing([activity("1", "1", id=f"a{number}", order_id="another") for number in range(100)])
+    wire.reply(page, page, page)
+    answer = alpaca.executions(ours, SINCE)
+    assert isinstance(answer, OutcomeUnknown)
+    assert len(wire.requests) == 2
+
+
+@pytest.mark.parametrize("failing_page", [0, 1])
+@pytest.mark.parametrize(
+    ("failure", "code"),
+    [
+        (http(500, b""), "VENUE_ERROR"),
+        (http(429, HTML), "VENUE_RATE_LIMITED"),
+        (http(200, HTML), "VENUE_ANSWER_UNREADABLE"),
+        (http(404, HTML), "VENUE_ANSWER_UNEXPECTED"),
+        (http(200, b"{}"), "VENUE_ANSWER_UNREADABLE"),
+    ],
+)
+def test_one_failing_page_fails_the_list(
+    wire: ScriptedWire, alpaca: AlpacaVenue, failing_page: int, failure: bytes, code: str
+) -> None:
+    ours = report(wire, alpaca)
+    fills = listing([activity("40", "40")] + [activity("1", "1", id=f"{n}", order_id="x") for n in range(99)])
+    orders = listing([order(id=f"{number}") for number in range(500)])
+    wire.reply(*[fills][:failing_page], failure)
+    executions = alpaca.executions(ours, SINCE)
+    wire.reply(*[orders][:failing_page], failure)
+    listed = alpaca.orders(SINCE)
+    for answer in (executions, listed):
+        assert isinstance(answer, OutcomeUnknown)
+        assert answer.code == code
+
+
+def test_all_pages_together_keep_to_the_timeout(wire: ScriptedWire) -> None:
+    def slow_page(request: Request) -> list[bytes]:
+        start = int(query(request).get("page_token", "0").lstrip("a") or 0)
+        entries = [activity("1", "1", id=f"a{start + number + 1}", order_id="x") for number in range(100)]
+        return [b"", listing(entries)]
+
+    adapter = venue(wire.url, timeout=0.5)
+    ours = report(wire, adapter)
+    wire.reply(*[Reply(slow_page, pause=0.1)] * 20)
+    answer = adapter.executions(ours, SINCE)
+    assert isinstance(answer, OutcomeUnknown)
+    assert answer.code == "VENUE_TIMEOUT"
+    assert len(wire.requests) <= 6
+    adapter.close()
+
+
+# --- orders ----------------------------------------------------------------------------------------------------------
+
+
+def test_orders_lists_every_order_in_every_state(wire: ScriptedWire, alpaca: AlpacaVenue) -> None:
+    wire.reply(
+        listing(
+            [
+                order(id="1", client_order_id="a", status="filled", filled_qty="100"),
+                order(id="2", client_order_id="b", status="replaced", replaced_by="3"),
+                order(id="3", client_order_id="c"),
+                order(id="4", client_order_id="d", qty=None, notional="500", filled_qty="2.5", status="new"),
+                order(id="5", client_order_id="e", symbol="", side="", order_class="mleg"),
+            ]
+        )
+    )
+    answer = alpaca.orders(SINCE)
+    assert not isinstance(answer, OutcomeUnknown)
+    assert [each.client_order_id for each in answer] == ["a", "b", "c", "d"]
+    assert answer[3].quantity == Decimal("2.5"), "an order for a sum of money has the units it has filled"
+    asked = query(wire.requests[0])
+    assert (asked["status"], asked["direction"], asked["limit"]) == ("all", "asc", "500")
+    assert asked["after"] == "2026-03-02T14:29:59.999999Z"
+
+
+def test_pages_of_orders_overlap_so_that_equal_times_hide_none(wire: ScriptedWire, alpaca: AlpacaVenue) -> None:
+    def at(number: int) -> dict[str, Any]:
+        moment = (SINCE + timedelta(microseconds=number // 3)).isoformat()
+        return order(id=f"{number}", client_order_id=f"c{number}", submitted_at=moment)
+
+    everything = [at(number) for number in range(1200)]
+
+    def page(request: Request) -> list[bytes]:
+        after = datetime.fromisoformat(query(request)["after"])
+        later = [each for each in everything if datetime.fromisoformat(each["submitted_at"]) > after]
+        return [listing(later[:500])]
+
+    wire.reply(*[Reply(page)] * 10)
+    answer = alpaca.orders(SINCE)
+    assert not isinstance(answer, OutcomeUnknown)
+    assert [each.venue_order_id for each in answer] == [str(number) for number in range(1200)]
+    assert len(wire.requests) == 3
+
+
+def test_pages_of_orders_that_go_round_in_circles_end(wire: ScriptedWire, alpaca: AlpacaVenue) -> None:
+    page = listing([order(id=f"{number}") for number in range(500)])
+    wire.reply(page, page, page)
+    answer = alpaca.orders(SINCE)
+    assert isinstance(answer, OutcomeUnknown)
+    assert len(wire.requests) == 2
+
+
+@pytest.mark.parametrize("different", [{"status": "liquidated"}, {"filled_qty": "-1"}, {"qty": "NaN"}, {"qty": None}])
+def test_one_impossible_order_makes_the_list_no_answer(
+    wire: ScriptedWire, alpaca: AlpacaVenue, different: dict[str, Any]
+) -> None:
+    wire.reply(listing([order(id="1"), order(id="2", **different)]))
+    answer = alpaca.orders(SINCE)
+    assert isinstance(answer, OutcomeUnknown)
+    assert answer.code == "VENUE_ANSWER_NONSENSE"
+
+
+# --- market data -----------------------------------------------------------------------------------------------------
+
+
+def test_quotes_are_typed_and_one_sided_ones_left_out(wire: ScriptedWire, alpaca: AlpacaVenue) -> None:
+    def entry(bid: float, ask: float) -> dict[str, Any]:
+        return {"t": "2026-03-02T14:30:01Z", "bp": bid, "ap": ask, "bs": 3, "as": 4, "c": ["R"], "z": "C"}
+
+    body = {"quotes": {"AAPL": entry(190.1, 190.12), "F": entry(0, 11.2), "MSFT": entry(410, 410.1)}}
+    wire.reply(http(200, json.dumps(body).encode()))
+    quotes = alpaca.quotes(["AAPL", "F", "BRK.B"])
+    assert not isinstance(quotes, OutcomeUnknown)
+    assert wire.requests[0].target == "/v2/stocks/quotes/latest?symbols=AAPL,F,BRK.B"
+    assert [quote.symbol for quote in quotes] == ["AAPL"]
+    assert isinstance(quotes[0], Quote)
+    assert [str(number) for number in (quotes[0].bid, quotes[0].ask, quotes[0].bid_size)] == ["190.1", "190.12", "3"]
+
+
+@pytest.mark.parametrize("price", ['"NaN"', "-1", '"1e999999"', "1e400", "null", '"-0.01"'])
+def test_an_impossible_price_makes_no_quote(wire: ScriptedWire, alpaca: AlpacaVenue, price: str) -> None:
+    body = b'{"quotes": {"AAPL": {"t": "2026-03-02T14:30:01Z", "bp": PRICE, "ap": 2, "bs": 3, "as": 4}}}'
+    wire.reply(http(200, body.replace(b"PRICE", price.encode())))
+    assert isinstance(alpaca.quotes(["AAPL"]), OutcomeUnknown)
+
+
+def test_no_symbols_need_no_call(wire: ScriptedWire, alpaca: AlpacaVenue) -> None:
+    assert alpaca.quotes([]) == []
+    assert wire.requests == []
+
+
+def test_instruments_carry_ticks_lots_and_what_can_be_traded(wire: ScriptedWire) -> None:
+    def asset(symbol: str, **different: Any) -> dict[str, Any]:
+        fields = {"symbol": symbol, "name": symbol + " Inc.", "status": "active", "tradable": True}
+        return fields | {"fractionable": False, "class": "us_equity"} | different
+
+    assets = [
+        asset("AAPL", fractionable=True),
+        asset("BRK.A"),
+        asset("BTC/USD", min_trade_increment="0.000000001", price_increment="0.5", fractionable=True),
+        asset("HALT", tradable=False),
+        asset("GONE", status="inactive"),
+        asset("TWICE", status="inactive", tradable=False),
+        asset("TWICE", name="The new one"),
+        asset("TWICE", status="inactive", tradable=False),
+        asset("BARE", name=None),
+    ]
+    body = gzip.compress(json.dumps(assets).encode())
+    wire.reply(http(200, body, headers=[("Content-Encoding", "gzip")]))
+    adapter = venue(wire.url, inactive=True)
+    answer = adapter.instruments()
+    assert not isinstance(answer, OutcomeUnknown)
+    assert wire.requests[0].target == "/v2/assets"
+    listed = {each.symbol: each for each in answer}
+    assert isinstance(listed["AAPL"], VenueInstrument)
+    assert len(answer) == len(listed) == 7
+    assert [str(listed[symbol].lot_size) for symbol in ("AAPL", "BRK.A", "BTC/USD")] == ["1E-9", "1", "1E-9"]
+    assert [str(listed[symbol].tick_size) for symbol in ("AAPL", "BTC/USD")] == ["0.01", "0.5"]
+    assert {symbol for symbol, each in listed.items() if each.tradable} == {
+        "AAPL",
+        "BRK.A",
+        "BTC/USD",
+        "TWICE",
+        "BARE",
+    }
+    assert (listed["GONE"].status, listed["TWICE"].name, listed["BARE"].name) == ("INACTIVE", "The new one", "BARE")
+    adapter.close()
+
+
+def test_thousands_of_instruments_fit(wire: ScriptedWire) -> None:
+    assets = [
+        {"symbol": f"S{number}", "name": "x" * 300, "status": "active", "tradable": True} for number in range(12_000)
+    ]
+    wire.reply(http(200, json.dumps(assets).encode()))
+    adapter = venue(wire.url, timeout=5)
+    answer = adapter.instruments()
+    assert not isinstance(answer, OutcomeUnknown)
+    assert len(answer) == 12_000
+    assert wire.requests[0].target == "/v2/assets?status=active"
+    adapter.close()

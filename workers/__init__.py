@@ -1,0 +1,1 @@
+"""The processes behind the intake: one process, one file, one line of the Procfile."""

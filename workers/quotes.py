@@ -1,0 +1,70 @@
+"""The quotes process: keeps instruments and their last quotes in the database.
+
+A venue that is down must not blind the rules: intake reads what is stored here and judges its age.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+
+from app.domain.venue_answers import OutcomeUnknown
+from app.observability.logs import configure_logging
+from app.settings import load_settings_or_exit
+from app.storage.instruments import PostgresInstruments
+from app.storage.transaction import DatabaseUnavailable, LostRace
+from app.wiring import Process, worker_process
+from workers.pace import Backoff, Stop
+
+log = logging.getLogger(__name__)
+
+QUOTES_EVERY_SECONDS = 1.0
+INSTRUMENTS_EVERY_SECONDS = 30.0
+
+
+class Quotes:
+    """Copies the venue's instruments and quotes."""
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+        self._instruments = PostgresInstruments(process.database)
+        self._next_instruments = 0.0
+
+    def run_once(self) -> int:
+        """Refresh the instruments when it is time, then the quotes; how many quotes were stored."""
+        venue, clock = self._process.venue, self._process.ports.clock
+        if time.monotonic() >= self._next_instruments:
+            listed = venue.instruments()
+            if isinstance(listed, OutcomeUnknown):
+                log.warning("the venue did not list its instruments: %s", listed.message)
+            else:
+                self._instruments.store(venue.name, listed, clock.now())
+                self._next_instruments = time.monotonic() + INSTRUMENTS_EVERY_SECONDS
+        symbols = self._instruments.watched(venue.name, clock.now())
+        quotes = venue.quotes(symbols) if symbols else []
+        if isinstance(quotes, OutcomeUnknown):
+            log.warning("the venue sent no quotes: %s", quotes.message)
+            return 0
+        self._instruments.store_quotes(quotes, clock.now())
+        return len(quotes)
+
+
+def main() -> None:
+    settings = load_settings_or_exit()
+    configure_logging("quotes", settings.log_level)
+    stop, backoff = Stop(), Backoff()
+    process = worker_process(settings)
+    quotes = Quotes(process)
+    while not stop.asked():
+        try:
+            stored = quotes.run_once()
+            backoff.worked()
+            stop.wait(QUOTES_EVERY_SECONDS if stored else 0.5)
+        except (DatabaseUnavailable, LostRace) as error:
+            log.warning("the database is away: %s", error)
+            stop.wait(backoff.failed())
+    process.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,86 @@
+"""The sweeper: finds every order that is overdue and puts it on the queue again (I2).
+
+So the whole queue may be lost, and nothing is. Several sweepers may run; a second message about an order is a no-op.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from uuid import UUID
+
+from app.domain.order_states import ExecutionState
+from app.domain.orders import Order
+from app.observability.logs import configure_logging
+from app.settings import load_settings_or_exit
+from app.storage.transaction import DatabaseUnavailable
+from app.wiring import Process, worker_process
+from workers.pace import Backoff, Stop
+
+log = logging.getLogger(__name__)
+
+TICK_SECONDS = 0.25
+AT_ONCE = 500
+AUTORETRY_GRACE_SECONDS = 0.3  # the retry's own message comes first; this one is for when it was lost
+REPEAT_SECONDS = 2.0  # then 4, then 8: a backlog of messages must not be answered with more messages
+LONGEST_REPEAT_SECONDS = 8.0
+
+
+class Sweeper:
+    """Puts overdue orders on the queue; remembers for which version of an order it has done so."""
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+        self._enqueued: dict[UUID, tuple[int, float, float]] = {}
+
+    def run_once(self) -> int:
+        """One look at what is overdue; how many were put on the queue."""
+        ports, now = self._process.ports, self._process.ports.clock.now()
+        overdue = [
+            order
+            for order in ports.store.due(now, AT_ONCE)
+            if order.execution_state is not ExecutionState.IN_DOUBT
+            or order.due_at is None
+            or (now - order.due_at).total_seconds() > AUTORETRY_GRACE_SECONDS
+        ]
+        abandoned = [order for order in ports.store.sending(now) if ports.senders.has_ended(order.sender or "")]
+        enqueued = sum(self._enqueue(order) for order in overdue + abandoned)
+        self._forget_old()
+        return enqueued
+
+    def _enqueue(self, order: Order) -> bool:
+        now = time.monotonic()
+        version, not_before, repeat = self._enqueued.get(order.id, (-1, 0.0, REPEAT_SECONDS))
+        if version == order.version and now < not_before:
+            return False
+        if not self._process.wakeups.enqueue(order):
+            return False
+        repeat = min(repeat * 2, LONGEST_REPEAT_SECONDS) if version == order.version else REPEAT_SECONDS
+        self._enqueued[order.id] = (order.version, now + repeat, repeat)
+        return True
+
+    def _forget_old(self) -> None:
+        if len(self._enqueued) > 20 * AT_ONCE:
+            now = time.monotonic()
+            self._enqueued = {key: kept for key, kept in self._enqueued.items() if kept[1] > now}
+
+
+def main() -> None:
+    settings = load_settings_or_exit()
+    configure_logging("sweeper", settings.log_level)
+    stop, backoff = Stop(), Backoff()
+    process = worker_process(settings)
+    sweeper = Sweeper(process)
+    while not stop.asked():
+        try:
+            sweeper.run_once()
+            backoff.worked()
+            stop.wait(TICK_SECONDS)
+        except DatabaseUnavailable as error:
+            log.warning("the database is away: %s", error)
+            stop.wait(backoff.failed())
+    process.close()
+
+
+if __name__ == "__main__":
+    main()
