@@ -33,6 +33,6 @@ errorlog = "-"
 loglevel = _settings.log_level.lower()
 
 
-def post_fork(server: object, worker: object) -> None:
+def post_fork(_server: object, _worker: object) -> None:
     """psycopg2 is C code that gevent cannot switch away from by itself: without this one query blocks all requests."""
     patch_psycopg()

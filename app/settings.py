@@ -295,7 +295,7 @@ def load_settings_or_exit() -> Settings:
     try:
         return load_settings()
     except SettingsError as error:
-        print(f"surefill: {error}", file=sys.stderr)
+        sys.stderr.write(f"surefill: {error}\n")
         raise SystemExit(2) from None
 
 

@@ -8,7 +8,7 @@ import sys
 
 def main() -> int:
     """Returns the status of the process: 0 when it was asked to stop, 1 when it cannot start."""
-    if sys.version_info < (3, 11):
+    if sys.version_info < (3, 11):  # noqa: UP036 - whoever starts it by hand may have an older one  # noqa: UP036 - whoever starts it by hand may have an older one
         print("surefill: Python 3.11 or newer is needed: name one with `make run PYTHON=python3.12`", file=sys.stderr)
         return 1
     parser = argparse.ArgumentParser(prog="python -m local", description="Surefill on this machine.")

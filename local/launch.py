@@ -24,7 +24,10 @@ def become(uid: int, gid: int) -> None:
 
 
 def end_with_parent(parent: int, signal_number: int) -> None:
-    """Ask the kernel for a signal when the parent ends, however it ends. Linux only; elsewhere the next start cleans up."""
+    """Ask the kernel for a signal when the parent ends, however it ends.
+
+    Linux only; elsewhere the next start cleans up.
+    """
     if not sys.platform.startswith("linux"):
         return
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal_number, 0, 0, 0)
@@ -35,7 +38,8 @@ def end_with_parent(parent: int, signal_number: int) -> None:
 def first_unreachable(paths: list[str]) -> str | None:
     """The first of `paths` this user cannot read (and enter, if it is a folder)."""
     for path in paths:
-        if not os.access(path, os.R_OK | os.X_OK if os.path.isdir(path) else os.R_OK):
+        # Path.is_dir raises where a folder above is closed, which is the very case this is about.
+        if not os.access(path, os.R_OK | os.X_OK if os.path.isdir(path) else os.R_OK):  # noqa: PTH112
             return path
     return None
 

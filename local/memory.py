@@ -25,10 +25,12 @@ class Memory:
             self._values: dict[str, Any] = json.loads(self._file.read_text()) if self._file.exists() else {}
         except PermissionError as error:
             raise CannotStart(
-                f"{folder} belongs to another user: start Surefill as that user, or name another folder with DATA_FOLDER"
+                f"{folder} belongs to another user: start Surefill as that user, or set DATA_FOLDER to another folder"
             ) from error
         except ValueError as error:
-            raise CannotStart(f"{self._file} is damaged ({error}): restore it, or remove {folder} to start afresh") from error
+            raise CannotStart(
+                f"{self._file} is damaged ({error}): restore it, or remove {folder} to start afresh"
+            ) from error
 
     def get(self, name: str) -> str | None:
         """What is remembered under `name`, if anything."""

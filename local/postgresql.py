@@ -123,7 +123,9 @@ class EmbeddedPostgres:
             except psycopg2.OperationalError as error:
                 if time.monotonic() > deadline:
                     reason = str(error).strip().splitlines()[-1]
-                    raise CannotStart(f"the embedded PostgreSQL did not start within {seconds:g} s: {reason}") from error
+                    raise CannotStart(
+                        f"the embedded PostgreSQL did not start within {seconds:g} s: {reason}"
+                    ) from error
             time.sleep(0.02)
 
     def _create(self) -> None:

@@ -38,7 +38,7 @@ class EmbeddedRedis:
     @classmethod
     def prepare(cls, memory: Memory, home: ServerHome) -> EmbeddedRedis:
         """Write the configuration. Nothing runs after this. Raises :class:`CannotStart`."""
-        program = _redis_program()
+        program = redis_program()
         folder = home.folder / "redis"
         if not folder.exists():
             folder.mkdir(mode=0o700)
@@ -92,7 +92,8 @@ class EmbeddedRedis:
                 time.sleep(0.02)
 
 
-def _redis_program() -> Path:
+def redis_program() -> Path:
+    """The server to run. Raises :class:`CannotStart` when there is none."""
     tried = []
     for name in ("redis-server", "valkey-server"):
         found = shutil.which(name)
@@ -117,3 +118,7 @@ def _version(program: Path) -> tuple[int, int]:
     said = subprocess.run([program, "--version"], capture_output=True, text=True, check=False).stdout
     match = re.search(r"v=(\d+)\.(\d+)", said)
     return (int(match[1]), int(match[2])) if match else (0, 0)
+
+
+if __name__ == "__main__":
+    print(redis_program())

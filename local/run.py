@@ -34,9 +34,7 @@ def run(*, stop_with_parent: bool, environ: Mapping[str, str] = os.environ, root
         folder,
         {"PORT": "8000"} | {name: value for name, value in given.items() if name in VARIABLES},
         simulator_environment={
-            name: value
-            for name, value in given.items()
-            if name.startswith("SIMULATOR_") and name not in VARIABLES
+            name: value for name, value in given.items() if name.startswith("SIMULATOR_") and name not in VARIABLES
         },
         report=say,
         throw_away=False,
@@ -72,9 +70,7 @@ def demo_keys(stack: LocalStack) -> Path:
     if file.exists() and _is_accepted(stack, json.loads(file.read_text())["traders"][0]["api_key"]):
         return file
     traders = [stack.create_trader(name, _DEMO_CASH) for name in _DEMO_TRADERS]
-    entries = [
-        {"name": trader.name, "trader_id": trader.trader_id, "api_key": trader.api_key} for trader in traders
-    ]
+    entries = [{"name": trader.name, "trader_id": trader.trader_id, "api_key": trader.api_key} for trader in traders]
     write_private(file, json.dumps({"traders": entries}, indent=1) + "\n")
     return file
 
@@ -95,7 +91,7 @@ def _is_accepted(stack: LocalStack, api_key: str) -> bool:
     return answer.status != 401  # refused: the keys are those of another database
 
 
-def _ask_to_stop(number: int, frame: FrameType | None) -> None:
+def _ask_to_stop(_number: int, _frame: FrameType | None) -> None:
     # Asked once is enough; a second Ctrl-C must not leave processes behind.
     for again in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(again, signal.SIG_IGN)

@@ -123,7 +123,8 @@ def server_home(memory: Memory, *, throw_away: bool) -> ServerHome:
         remembered = None
     if remembered is not None and not Path(remembered).is_dir():
         raise CannotStart(
-            f"{remembered}, where the database of {folder} is kept, is gone: restore it, or remove {folder} to start afresh"
+            f"{remembered}, where the database of {folder} is kept, is gone: "
+            f"restore it, or remove {folder} to start afresh"
         )
     if remembered is None and not account.can_reach(folder):
         home = _private_folder(throw_away)
@@ -144,7 +145,7 @@ def server_home(memory: Memory, *, throw_away: bool) -> ServerHome:
 
 
 def account_for_initdb(account: ServerAccount) -> ServerAccount:
-    """The user that makes a cluster: `initdb` and single-user mode insist on an entry in /etc/passwd, the server does not."""
+    """The user that makes a cluster: unlike the server, `initdb` insists on an entry in /etc/passwd."""
     if account.uid is None:
         try:
             pwd.getpwuid(os.geteuid())
@@ -156,7 +157,9 @@ def account_for_initdb(account: ServerAccount) -> ServerAccount:
         return account
     entries = [entry for entry in pwd.getpwall() if entry.pw_uid != 0]
     if not entries:
-        raise CannotStart("there is no user but root on this machine, and PostgreSQL needs one: add one, or set DATABASE_URL")
+        raise CannotStart(
+            "there is no user but root on this machine, and PostgreSQL needs one: add one, or set DATABASE_URL"
+        )
     nobody = next((entry for entry in entries if entry.pw_name == "nobody"), entries[-1])
     return ServerAccount(nobody.pw_uid)
 
@@ -182,7 +185,9 @@ def _unused_uid() -> int:
             uid = secrets.choice(candidates)
             if uid not in taken and _is_mapped(uid):
                 return uid
-    raise CannotStart("no unused user id was found for the database server: start Surefill as an ordinary user instead of root")
+    raise CannotStart(
+        "no unused user id was found for the database server: start Surefill as an ordinary user instead of root"
+    )
 
 
 def _is_mapped(uid: int) -> bool:
@@ -207,7 +212,9 @@ def _private_folder(throw_away: bool) -> Path:
             folder = Path(tempfile.mkdtemp(prefix="surefill-", dir=above))
             folder.chmod(0o711)
             return folder
-    raise CannotStart("no folder was found that the database server's user can reach: start Surefill as an ordinary user")
+    raise CannotStart(
+        "no folder was found that the database server's user can reach: start Surefill as an ordinary user"
+    )
 
 
 def _others_may_pass(folder: Path) -> bool:

@@ -1,11 +1,11 @@
 """The whole system on one data folder: embedded services, migrations, and every line of the Procfile, supervised.
 
-    with LocalStack(folder, {"ORDER_TIMEOUT_SECONDS": "5"}) as stack:
-        stack.url                      # http://127.0.0.1:<port>
-        stack.settings_environment     # what `Settings.from_environment` reads, the owner's DATABASE_URL included
-        stack.pids("worker")           # the process and its children
-        before = stack.kill("worker")  # SIGKILL
-        stack.wait_until_restarted("worker", before)
+with LocalStack(folder, {"ORDER_TIMEOUT_SECONDS": "5"}) as stack:
+    stack.url                      # http://127.0.0.1:<port>
+    stack.settings_environment     # what `Settings.from_environment` reads, the owner's DATABASE_URL included
+    stack.pids("worker")           # the process and its children
+    before = stack.kill("worker")  # SIGKILL
+    stack.wait_until_restarted("worker", before)
 """
 
 from __future__ import annotations
@@ -154,7 +154,10 @@ class LocalStack:
     # --- start and stop -----------------------------------------------------------------------------------------
 
     def start(self) -> Self:
-        """Start everything and return when the web process answers. Raises CannotStart; then nothing is left running."""
+        """Start everything and return when the web process answers.
+
+        Raises CannotStart; then nothing is left running.
+        """
         self._check_settings()
         self._take_lock()
         try:

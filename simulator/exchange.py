@@ -11,11 +11,10 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 from decimal import ROUND_DOWN, Decimal
 from typing import TypeVarTuple
-from uuid import uuid4
 
 from simulator.account import Account
 from simulator.exits import Exits
-from simulator.figures import now
+from simulator.figures import new_id, now
 from simulator.instruments import ACTIVE, Instrument
 from simulator.ledger import Ledger
 from simulator.matching import displayed_size, price_now, reaches_trigger
@@ -101,7 +100,7 @@ class Exchange:
             self._check_unique(change.client_order_id)
         kept = order.qty if self._settings.replacement_quantity == "original" else order.leaves_qty
         entry = OrderEntry(
-            client_order_id=change.client_order_id or str(uuid4()),
+            client_order_id=change.client_order_id or new_id(),
             instrument=self._instruments[order.symbol],
             side=order.side,
             type=order.type,
@@ -167,7 +166,7 @@ class Exchange:
         time = now()
         return Order(
             sequence=self._book.next_sequence,
-            id=str(uuid4()),
+            id=new_id(),
             client_order_id=entry.client_order_id,
             symbol=entry.instrument.symbol,
             asset_id=entry.instrument.asset_id,
@@ -338,8 +337,8 @@ class Exchange:
         order.updated_at = time
         execution = Execution(
             sequence=len(self._book.executions) + 1,
-            id=str(uuid4()),
-            activity_id=f"{time:%Y%m%d%H%M%S}{time.microsecond // 1000:03d}::{uuid4()}",
+            id=new_id(),
+            activity_id=f"{time:%Y%m%d%H%M%S}{time.microsecond // 1000:03d}::{new_id()}",
             order_id=order.id,
             client_order_id=order.client_order_id,
             symbol=order.symbol,

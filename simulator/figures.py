@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_EVEN, Decimal
+from random import Random
 
 _NUMBER = re.compile(r"[+-]?(\d{1,18}(\.\d{0,12})?|\.\d{1,12})")
 _NINE_PLACES = Decimal("0.000000001")
@@ -36,7 +37,18 @@ def now() -> datetime:
 
 def moment(time: datetime) -> str:
     """RFC 3339 in UTC with microseconds."""
-    return time.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    return time.astimezone(UTC).isoformat(timespec="microseconds")[:-6] + "Z"
+
+
+_chance = Random()
+
+
+def new_id() -> str:
+    """A fresh random UUID (version 4) as text. Far cheaper than the standard library's, and every order needs four."""
+    digits = f"{_chance.getrandbits(128):032x}"
+    return (
+        f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{'89ab'[int(digits[16], 16) & 3]}{digits[17:20]}-{digits[20:]}"
+    )
 
 
 def read_moment(text: str) -> datetime:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cached_property
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
@@ -25,7 +26,7 @@ class Instrument:
     crypto: bool = False
     state: str = ACTIVE
 
-    @property
+    @cached_property
     def asset_id(self) -> str:
         """The same id in every run, so that stored assets stay valid."""
         return str(uuid5(NAMESPACE_URL, f"surefill-simulator/{self.symbol}"))

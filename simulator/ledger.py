@@ -24,12 +24,12 @@ from simulator.request_log import LoggedRequest
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS orders (
-    sequence INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, client_order_id TEXT NOT NULL, symbol TEXT NOT NULL,
+    sequence INTEGER PRIMARY KEY, id TEXT NOT NULL, client_order_id TEXT NOT NULL, symbol TEXT NOT NULL,
     side TEXT NOT NULL, qty TEXT NOT NULL, filled_qty TEXT NOT NULL, status TEXT NOT NULL, record BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS executions (
-    sequence INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, order_id TEXT NOT NULL, client_order_id TEXT NOT NULL,
+    sequence INTEGER PRIMARY KEY, id TEXT NOT NULL, order_id TEXT NOT NULL, client_order_id TEXT NOT NULL,
     symbol TEXT NOT NULL, side TEXT NOT NULL, qty TEXT NOT NULL, price TEXT NOT NULL, cum_qty TEXT NOT NULL,
-    transaction_time TEXT NOT NULL, record BLOB NOT NULL, UNIQUE (order_id, cum_qty));
+    transaction_time TEXT NOT NULL, record BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS requests (
     sequence INTEGER PRIMARY KEY, received_at TEXT NOT NULL, method TEXT NOT NULL, path TEXT NOT NULL,
     operation TEXT NOT NULL, client_order_id TEXT, order_id TEXT, status INTEGER, code INTEGER, effect INTEGER,

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 from uuid import UUID
+
+from simulator.figures import moment
 
 _STRANGER = str(UUID(int=0x5EED0000000040008000000000000001))
 
@@ -58,6 +61,10 @@ def _unchanged(order: dict[str, Any]) -> None:
     """A huge body carries the truth, and much more."""
 
 
+def _text(value: object) -> str:
+    return moment(value) if isinstance(value, datetime) else str(value)
+
+
 _TWISTS: dict[str, Callable[[dict[str, Any]], None]] = {
     "nonsense_wrong_order": _wrong_order,
     "nonsense_wrong_symbol": _wrong_symbol,
@@ -74,7 +81,7 @@ _TWISTS: dict[str, Callable[[dict[str, Any]], None]] = {
 def nonsense(kind: str, document: Any, megabytes: int = 10) -> bytes:
     """The JSON of `document` (an order, a list of orders, or any answer), twisted as `kind` says."""
     twist = _TWISTS[kind]
-    document = json.loads(json.dumps(document, default=str))
+    document = json.loads(json.dumps(document, default=_text))
     for entry in document if isinstance(document, list) else [document]:
         if isinstance(entry, dict):
             twist(entry)
@@ -86,7 +93,7 @@ def nonsense(kind: str, document: Any, megabytes: int = 10) -> bytes:
 
 def nonsense_update(kind: str, data: dict[str, Any], megabytes: int = 10) -> bytes:
     """A `trade_updates` message whose data is twisted as `kind` says."""
-    data = json.loads(json.dumps(data, default=str))
+    data = json.loads(json.dumps(data, default=_text))
     _TWISTS[kind](data["order"])
     if kind == "nonsense_unknown_status":
         data["event"] = "transmogrified"

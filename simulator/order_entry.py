@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
-from uuid import uuid4
 
-from simulator.figures import plain, read_number
+from simulator.figures import new_id, plain, read_number
 from simulator.instruments import ACTIVE, HALTED, Instrument
 from simulator.refusals import invalid, malformed, unprocessable
 
@@ -148,7 +147,7 @@ def _exit_legs(entry: OrderEntry, body: dict[str, Any]) -> tuple[OrderEntry, ...
         legs.append(
             replace(
                 entry,
-                client_order_id=str(uuid4()),
+                client_order_id=new_id(),
                 side=side,
                 type="limit",
                 limit_price=_number(profit, "limit_price"),
@@ -160,7 +159,7 @@ def _exit_legs(entry: OrderEntry, body: dict[str, Any]) -> tuple[OrderEntry, ...
         legs.append(
             replace(
                 entry,
-                client_order_id=str(uuid4()),
+                client_order_id=new_id(),
                 side=side,
                 type="stop" if limit is None else "stop_limit",
                 limit_price=limit,
@@ -191,7 +190,7 @@ def read_order(body: Any, instruments: dict[str, Instrument], longest_client_ord
     """The order that a decoded JSON body asks for. Raises Refusal."""
     if not isinstance(body, dict):
         raise malformed()
-    client_order_id = _text(body, "client_order_id") or str(uuid4())
+    client_order_id = _text(body, "client_order_id") or new_id()
     if len(client_order_id) > longest_client_order_id:
         raise invalid(f"client_order_id must be no more than {longest_client_order_id} characters")
     instrument = _tradable(_text(body, "symbol"), instruments)

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from simulator.figures import average, moment, plain
+from simulator.figures import average, plain
 
 TERMINAL = frozenset({"filled", "canceled", "expired", "replaced", "rejected"})
 WORKING = frozenset({"new", "partially_filled", "pending_cancel", "pending_replace"})
@@ -23,7 +23,7 @@ class PlannedRejection(msgspec.Struct):
     after_partial_fill: bool = False
 
 
-class Order(msgspec.Struct, kw_only=True):
+class Order(msgspec.Struct, kw_only=True, gc=False):
     """One order. Prices in US dollars, quantities in shares (coins for crypto), times in UTC.
 
     `sequence` numbers the orders of a ledger in the order in which they entered it.
@@ -83,7 +83,7 @@ class Order(msgspec.Struct, kw_only=True):
         return average(self.notional_filled, self.filled_qty) if self.filled_qty else None
 
 
-class Execution(msgspec.Struct, kw_only=True):
+class Execution(msgspec.Struct, kw_only=True, gc=False):
     """One fill. `cum_qty` is the order's filled quantity after it, `position_qty` the account's position after it."""
 
     sequence: int
@@ -113,14 +113,10 @@ class Execution(msgspec.Struct, kw_only=True):
             "price": plain(self.price),
             "cum_qty": plain(self.cum_qty),
             "leaves_qty": plain(self.leaves_qty),
-            "transaction_time": moment(self.transaction_time),
+            "transaction_time": self.transaction_time,
             "type": "partial_fill" if self.leaves_qty else "fill",
             "order_status": self.order_status,
         }
-
-
-def _moment(time: datetime | None) -> str | None:
-    return None if time is None else moment(time)
 
 
 def _plain(number: Decimal | None) -> str | None:
@@ -128,19 +124,18 @@ def _plain(number: Decimal | None) -> str | None:
 
 
 def as_wire(order: Order, legs: list[dict[str, Any]] | None = None) -> dict[str, Any]:
-    """The order as Alpaca's JSON shows it."""
-    submitted = moment(order.submitted_at)
+    """The order as Alpaca's JSON shows it; times are left to the encoder, which writes RFC 3339."""
     return {
         "id": order.id,
         "client_order_id": order.client_order_id,
-        "created_at": submitted,
-        "updated_at": moment(order.updated_at),
-        "submitted_at": submitted,
-        "filled_at": _moment(order.filled_at),
-        "expired_at": _moment(order.expired_at),
-        "canceled_at": _moment(order.canceled_at),
-        "failed_at": _moment(order.failed_at),
-        "replaced_at": _moment(order.replaced_at),
+        "created_at": order.submitted_at,
+        "updated_at": order.updated_at,
+        "submitted_at": order.submitted_at,
+        "filled_at": order.filled_at,
+        "expired_at": order.expired_at,
+        "canceled_at": order.canceled_at,
+        "failed_at": order.failed_at,
+        "replaced_at": order.replaced_at,
         "replaced_by": order.replaced_by,
         "replaces": order.replaces,
         "asset_id": order.asset_id,

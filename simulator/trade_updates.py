@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
-from uuid import uuid4
 
-from simulator.figures import moment, plain
+from simulator.figures import new_id, plain
 from simulator.orders import Execution, Order, as_wire
 
 
@@ -29,9 +28,9 @@ def trade_update(event: str, order: Order, execution: Execution | None = None) -
     """The update for `event`; a fill carries its price, quantity and the position after it."""
     data: dict[str, Any] = {
         "event": event,
-        "execution_id": str(uuid4()) if execution is None else execution.id,
+        "execution_id": new_id() if execution is None else execution.id,
         "order": as_wire(order),
-        "timestamp": moment(order.updated_at),
+        "timestamp": order.updated_at,
     }
     if execution is not None:
         data |= {

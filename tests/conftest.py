@@ -63,6 +63,4 @@ def settings(database: str, redis_server: EmbeddedRedis) -> Settings:
 
 def settings_for(database_url: str, redis_url: str) -> Settings:
     """Settings with the given services and otherwise defaults; the surrounding environment does not count."""
-    return Settings.from_environment(
-        {"DATABASE_URL": database_url, "REDIS_URL": redis_url, "SIMULATOR_URL": _NO_VENUE}
-    )
+    return Settings.from_environment({"DATABASE_URL": database_url, "REDIS_URL": redis_url, "SIMULATOR_URL": _NO_VENUE})

@@ -139,7 +139,8 @@ def take_over(
     if behind and not found_by_asking:
         record.bookkeeping(due_at=record.now)  # the stream skipped something: ask
         return TryAgain(record.now, Reason("EXECUTIONS_MISSING", "Executions are being fetched."))
-    record.bookkeeping(due_at=look_again_at(after, record.now), not_founds=0)
+    if events or found_by_asking:
+        record.bookkeeping(due_at=look_again_at(after, record.now), not_founds=0)
     if after.execution_state is ExecutionState.CANCELLING and not order.is_known_at_venue:
         record.bookkeeping(due_at=record.now)
         return TryAgain(record.now, Reason("CANCEL_WANTED", "The cancel goes out now."))

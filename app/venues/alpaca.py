@@ -198,21 +198,24 @@ class AlpacaVenue:
             after = _before(last)
 
     def quotes(self, symbols: Sequence[str]) -> Sequence[Quote] | OutcomeUnknown:
-        """Symbols without a two-sided quote are missing from the result."""
+        """Symbols without a two-sided quote are missing from the result. A pair ("BTC/USD") is a crypto symbol."""
         deadline = self._deadline()
         quotes: list[Quote] = []
-        for start in range(0, len(symbols), _QUOTES_AT_ONCE):
-            wanted = symbols[start : start + _QUOTES_AT_ONCE]
-            target = "/v2/stocks/quotes/latest?symbols=" + quote(",".join(wanted), safe=",")
-            answer = self._call("GET", target, Urgency.LAST, caller=self._data, deadline=deadline)
-            if isinstance(answer, OutcomeUnknown):
-                return answer
-            if answer.status != 200:
-                return self._unknown(answer)
-            found = self._believed(answer, wire.quotes_of, answer.body, wanted)
-            if isinstance(found, OutcomeUnknown):
-                return found
-            quotes += found
+        pairs = [symbol for symbol in symbols if "/" in symbol]
+        stocks = [symbol for symbol in symbols if "/" not in symbol]
+        for path, listed in (("/v2/stocks/quotes/latest", stocks), ("/v1beta3/crypto/us/latest/quotes", pairs)):
+            for start in range(0, len(listed), _QUOTES_AT_ONCE):
+                wanted = listed[start : start + _QUOTES_AT_ONCE]
+                target = f"{path}?symbols={quote(','.join(wanted), safe=',')}"
+                answer = self._call("GET", target, Urgency.LAST, caller=self._data, deadline=deadline)
+                if isinstance(answer, OutcomeUnknown):
+                    return answer
+                if answer.status != 200:
+                    return self._unknown(answer)
+                found = self._believed(answer, wire.quotes_of, answer.body, wanted)
+                if isinstance(found, OutcomeUnknown):
+                    return found
+                quotes += found
         return quotes
 
     def instruments(self) -> Sequence[VenueInstrument] | OutcomeUnknown:

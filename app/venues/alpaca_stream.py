@@ -28,7 +28,7 @@ T = TypeVar("T")
 _FRAME_BYTES = 1_000_000
 _FRAMES_BUFFERED = 256  # more wait in the kernel: the venue slows down, our memory does not grow
 _UPDATES_AT_ONCE = 1000  # so that a flood cannot keep the caller from its other work
-_CLOSE_SECONDS = 1.0
+_CLOSE_SECONDS = 0.2  # there is nothing left to say, and a lost stream must be replaced at once
 _PORTS = {"ws": 80, "wss": 443}
 
 
@@ -155,7 +155,7 @@ class AlpacaTradeStream:
             return None
         except (OSError, EOFError, WebSocketException) as error:
             self._lose(f"the stream broke: {error}", error)
-        return self._read(wire.FRAME, content if isinstance(content, bytes) else content.encode())
+        return self._read(wire.FRAME, content)
 
     def _read(self, decoder: msgspec.json.Decoder[T], content: bytes | msgspec.Raw) -> T:
         try:

@@ -21,6 +21,7 @@ _LOG = logging.getLogger(__name__)
 # What new orders and market data leave over for cancels and look-ups: a quarter, at least one call.
 _KEPT_BACK_DIVISOR = 4
 _REDIS_SECONDS = 0.5  # the limit is not worth waiting longer for than the venue itself would take
+_REDIS_PAUSE_SECONDS = 10.0  # one slow answer in that time, not one with every call
 
 
 class Urgency(StrEnum):
@@ -51,21 +52,17 @@ class MovingWindowThrottle:
         self._own = MovingWindowRateLimiter(MemoryStorage())
         self._shared: MovingWindowRateLimiter | None = None
         self._redis_url = redis_url
-        self._redis_down = False
+        self._ask_redis_from = 0.0
 
     def take(self, allowance: str, urgency: Urgency) -> float | None:
-        if self._redis_url is not None:
+        if self._redis_url is not None and time.monotonic() >= self._ask_redis_from:
             try:
                 if self._shared is None:
                     self._shared = _over_redis(self._redis_url)
-                seconds = self._take(self._shared, allowance, urgency)
+                return self._take(self._shared, allowance, urgency)
             except StorageError as error:
-                if not self._redis_down:
-                    _LOG.warning("venue throttle of this process alone, its Redis does not answer: %s", error)
-                self._redis_down = True
-            else:
-                self._redis_down = False
-                return seconds
+                self._ask_redis_from = time.monotonic() + _REDIS_PAUSE_SECONDS
+                _LOG.warning("the venue throttle of this process stands alone, its Redis does not answer: %s", error)
         return self._take(self._own, allowance, urgency)
 
     def _take(self, limiter: MovingWindowRateLimiter, allowance: str, urgency: Urgency) -> float | None:

@@ -29,11 +29,25 @@ def migrated(cluster: Cluster) -> Iterator[Database]:
         yield database
 
 
-@pytest.fixture(scope="module")
-def schema(cluster: Cluster, migrated: Database) -> Iterator[Database]:
-    """A database of this module's own with a row of each of two traders in every table."""
+@pytest.fixture(scope="session")
+def with_two_traders(cluster: Cluster, migrated: Database) -> Iterator[Database]:
+    """The same with a row of Ann's and one of Ben's in every table; a template too."""
     with cluster.database(migrated) as database:
         fill_for_two_traders(database)
+        yield database
+
+
+@pytest.fixture(scope="module")
+def schema(cluster: Cluster, with_two_traders: Database) -> Iterator[Database]:
+    """The module's copy, in which nothing is ever committed."""
+    with cluster.database(with_two_traders) as database:
+        yield database
+
+
+@pytest.fixture
+def own_database(cluster: Cluster, with_two_traders: Database) -> Iterator[Database]:
+    """A database of this test's own with the same two traders, for what has to be committed."""
+    with cluster.database(with_two_traders) as database:
         yield database
 
 

@@ -156,6 +156,12 @@ class ScriptedWire:
             sock.sendall(chunk)
         if reply.end == "hold":
             self._stop.wait()
+        if reply.end == "close":
+            # Closing with bytes unread would be a reset, and take back what was sent.
+            sock.shutdown(socket.SHUT_WR)
+            sock.settimeout(2.0)
+            while sock.recv(65536):
+                pass
         if reply.end == "reset":
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         return reply.end == "keep"

@@ -233,7 +233,7 @@ def test_a_name_that_can_be_none_is_unreachable_too(host: str) -> None:
     "url", ["", "api.example", "ftp://api.example", "http://", "wss://a.example", "http://with space"]
 )
 def test_an_adapter_is_not_made_for_a_url_that_is_none(url: str) -> None:
-    with pytest.raises(ValueError, match="URL|parse"):
+    with pytest.raises(ValueError, match=r"URL|parse"):
         venue(url)
 
 

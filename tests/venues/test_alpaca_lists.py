@@ -290,6 +290,15 @@ def test_an_impossible_price_makes_no_quote(wire: ScriptedWire, alpaca: AlpacaVe
     assert isinstance(alpaca.quotes(["AAPL"]), OutcomeUnknown)
 
 
+def test_pairs_are_asked_for_where_crypto_is_quoted(wire: ScriptedWire, alpaca: AlpacaVenue) -> None:
+    pair = {"t": "2026-03-02T14:30:01Z", "bp": 64000.5, "ap": 64001, "bs": 0.5, "as": 1}
+    wire.reply(http(200, b'{"quotes": {}}'), http(200, json.dumps({"quotes": {"BTC/USD": pair}}).encode()))
+    quotes = alpaca.quotes(["AAPL", "BTC/USD"])
+    assert not isinstance(quotes, OutcomeUnknown)
+    assert [(quote.symbol, str(quote.bid)) for quote in quotes] == [("BTC/USD", "64000.5")]
+    assert wire.requests[1].target == "/v1beta3/crypto/us/latest/quotes?symbols=BTC%2FUSD"
+
+
 def test_no_symbols_need_no_call(wire: ScriptedWire, alpaca: AlpacaVenue) -> None:
     assert alpaca.quotes([]) == []
     assert wire.requests == []

@@ -1,0 +1,142 @@
+"""Row security costs no table scan: its policies are index conditions, worked out once a query."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from tests.storage.clusters import Cluster, Database
+from tests.storage.sessions import Session
+
+TRADERS = 40
+ORDERS_EACH = 100
+# In the middle of the others, so that no index starts or ends with it.
+ME = UUID(int=20)
+
+_DATA = f"""
+INSERT INTO traders (id, name, created_at, updated_at)
+  SELECT lpad(to_hex(t), 32, '0')::uuid, t::text, now(), now() FROM generate_series(1, {TRADERS}) t;
+INSERT INTO accounts (trader_id, cash, updated_at) SELECT id, 1, now() FROM traders;
+INSERT INTO event_counters (trader_id) SELECT id FROM traders;
+INSERT INTO positions (trader_id, symbol, quantity, reserved_quantity, cost_basis, realized_pnl, updated_at)
+  SELECT id, 'S' || s, 1, 0, 1, 0, now() FROM traders, generate_series(1, {ORDERS_EACH}) s;
+INSERT INTO api_keys (id, trader_id, prefix, key_hash, created_at)
+  SELECT gen_random_uuid(), id, 'p', sha256((id::text || k)::bytea), now() FROM traders, generate_series(1, {ORDERS_EACH}) k;
+INSERT INTO orders (id, trader_id, idempotency_key, request_fingerprint, symbol, side, quantity, order_type, time_in_force,
+    venue, execution_path, reservation_price, status, execution_state, due_at, closed_at, log_seq, log_hash, version,
+    created_at, updated_at)
+  SELECT gen_random_uuid(), t.id, n::text, '', 'AAPL', 'BUY', 1, 'MARKET', 'DAY', 'ALPACA', 'V2', 1,
+    CASE WHEN is_open THEN 'PENDING' ELSE 'CANCELLED' END::order_status_enum,
+    CASE WHEN is_open THEN 'QUEUED' ELSE 'CLOSED' END,
+    CASE WHEN is_open THEN now() END, CASE WHEN NOT is_open THEN now() END,
+    1, '', 1, now() + n * interval '1 s', now()
+  FROM traders t, generate_series(1, {ORDERS_EACH}) n, LATERAL (SELECT n % 20 = 0 AS is_open) o;
+INSERT INTO fills (id, order_id, trader_id, symbol, side, timestamp, quantity_filled, price_at_fill, venue, venue_order_id,
+    cumulative_quantity, realized_pnl, created_at)
+  SELECT id, id, trader_id, symbol, side, created_at, 1, 1, venue, id::text, 1, 0, created_at FROM orders;
+INSERT INTO order_attempts (order_id, kind, number, trader_id, fence, client_order_id, sender, sent_at)
+  SELECT id, 'SUBMIT', 1, trader_id, 1, id::text, 'w', created_at FROM orders;
+INSERT INTO order_events (trader_id, seq, order_id, event, payload, recorded_at)
+  SELECT trader_id, row_number() OVER (PARTITION BY trader_id), id, 'order.submitted', '{{}}', created_at FROM orders;
+INSERT INTO execution_logs (id, chain_id, chain_seq, previous_hash, hash, trader_id, actor, action, order_id, timestamp,
+    software_version, created_at)
+  SELECT id, id, 1, '', '', trader_id, 'trader', 'SUBMITTED', id, created_at, '1', created_at FROM orders;
+"""
+
+
+@pytest.fixture(scope="module")
+def schema(cluster: Cluster, migrated: Database) -> Iterator[Database]:
+    """A database with enough rows that a scan of a whole table would be the slower way."""
+    with cluster.database(migrated) as database:
+        database.cluster.execute(_DATA, database.name)
+        database.cluster.execute("VACUUM ANALYZE", database.name)
+        yield database
+
+
+Begin = Callable[..., Session]
+
+
+def nodes_of(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """A plan's nodes, from the top."""
+    yield plan
+    for child in plan.get("Plans", []):
+        yield from nodes_of(child)
+
+
+def explain(session: Session, statement: str) -> list[dict[str, Any]]:
+    """The nodes of the plan as it was really executed."""
+    ((plans,),) = session(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}")
+    return list(nodes_of(plans[0]["Plan"]))
+
+
+MINE = "trader_id = (InitPlan"
+
+# Statement, index, and what of it must be a condition of the index and no filter behind it.
+QUERIES = {
+    "newest orders": (
+        "SELECT * FROM orders ORDER BY created_at DESC, id DESC LIMIT 20",
+        "idx_orders_trader_created",
+        [MINE],
+    ),
+    "next page of orders": (
+        "SELECT * FROM orders WHERE (created_at, id) < (now() + interval '50 s', gen_random_uuid())"
+        " ORDER BY created_at DESC, id DESC LIMIT 20",
+        "idx_orders_trader_created",
+        [MINE],
+    ),
+    "orders of a time": (
+        "SELECT * FROM orders WHERE created_at >= now() + interval '90 s'",
+        "idx_orders_trader_created",
+        [MINE, "created_at"],
+    ),
+    "an order": (
+        "SELECT * FROM orders WHERE id = '00000000-0000-0000-0000-000000000001'",
+        "orders_pkey",
+        ["id ="],
+    ),
+    "an order by its idempotency key": (
+        "SELECT * FROM orders WHERE idempotency_key = '7'",
+        "orders_idempotency",
+        [MINE, "idempotency_key ="],
+    ),
+    "fills of a time": (
+        "SELECT * FROM fills WHERE timestamp >= now() + interval '90 s' ORDER BY timestamp DESC",
+        "idx_fills_trader_timestamp",
+        [MINE, '"timestamp"'],
+    ),
+    "log of a time": (
+        "SELECT * FROM execution_logs WHERE timestamp >= now() + interval '90 s' ORDER BY timestamp DESC",
+        "idx_execution_logs_trader_timestamp",
+        [MINE, '"timestamp"'],
+    ),
+    "account": ("SELECT * FROM accounts", "accounts_pkey", [MINE]),
+    "positions": ("SELECT * FROM positions", "positions_pkey", [MINE]),
+    "a position": ("SELECT * FROM positions WHERE symbol = 'S7'", "positions_pkey", [MINE, "symbol ="]),
+}
+
+
+@pytest.fixture
+def api(session: Begin) -> Session:
+    return session("surefill_api", trader_id=ME)
+
+
+@pytest.mark.parametrize("query", QUERIES)
+def test_the_isolation_of_a_trader_is_a_condition_of_the_index(api: Session, query: str) -> None:
+    statement, index, conditions = QUERIES[query]
+    nodes = explain(api, statement)
+    assert [node["Relation Name"] for node in nodes if node["Node Type"] == "Seq Scan"] == []
+    (scan,) = [node for node in nodes if node.get("Index Name")]
+    assert scan["Index Name"] == index
+    for condition in conditions:
+        assert condition in scan["Index Cond"]
+
+
+@pytest.mark.parametrize("table", ["orders", "fills", "execution_logs", "order_events", "positions", "accounts"])
+def test_the_trader_is_worked_out_once_a_query_and_not_once_a_row(api: Session, table: str) -> None:
+    plans = [node for node in explain(api, f"SELECT * FROM {table}") if node.get("Parent Relationship") == "InitPlan"]
+    assert plans
+    assert [node["Actual Loops"] for node in plans] == [1] * len(plans)
+    assert all("SubPlan" not in str(node.get("Parent Relationship")) for node in explain(api, f"SELECT * FROM {table}"))
