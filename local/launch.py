@@ -4,7 +4,7 @@ It stands alone (standard library only, run by its path) because it has to work 
 out of reach for the user it changes to: the interpreter is up before the change, the command follows after it.
 
     launch.py [--uid N --gid N] [--end-with-parent PID SIGNAL] -- command argument…
-    launch.py --uid N --gid N --unreachable path…      prints the first path that user cannot enter or read
+    launch.py --uid N --gid N --unreachable path…      prints the first path out of that user's reach
 """
 
 import argparse
@@ -36,10 +36,10 @@ def end_with_parent(parent: int, signal_number: int) -> None:
 
 
 def first_unreachable(paths: list[str]) -> str | None:
-    """The first of `paths` this user cannot read (and enter, if it is a folder)."""
+    """The first of `paths` this user cannot enter, if it is a folder, or read."""
     for path in paths:
         # Path.is_dir raises where a folder above is closed, which is the very case this is about.
-        if not os.access(path, os.R_OK | os.X_OK if os.path.isdir(path) else os.R_OK):  # noqa: PTH112
+        if not os.access(path, os.X_OK if os.path.isdir(path) else os.R_OK):  # noqa: PTH112
             return path
     return None
 

@@ -50,7 +50,7 @@ class ServerAccount:
         return argv if self.uid is None else [*launcher(*self._identity()), "--", *argv]
 
     def can_reach(self, *paths: Path) -> bool:
-        """Whether this user can read all of `paths`: asked of the system itself, access lists included."""
+        """Whether this user can enter or read all of `paths`: asked of the system itself, access lists included."""
         if self.uid is None:
             return True
         asked = subprocess.run(

@@ -42,7 +42,7 @@ def end_left_over(memory: Memory) -> int:
 def remove_private_home(memory: Memory, home: ServerHome) -> None:
     """Remove what a throw-away start kept outside its folder."""
     if home.folder != memory.folder:
-        shutil.rmtree(home.folder)
+        shutil.rmtree(home.folder, ignore_errors=True)
 
 
 class LocalServices:

@@ -45,7 +45,7 @@ def test_the_owner_may_create_roles_and_is_no_superuser(postgres_server: Embedde
 
 def test_the_clusters_superuser_cannot_log_in(postgres_server: EmbeddedPostgres) -> None:
     with pytest.raises(psycopg2.OperationalError, match="password authentication failed"):
-        psycopg2.connect(host="127.0.0.1", port=postgres_server.port, user="postgres", password="", dbname="postgres")
+        psycopg2.connect(host="127.0.0.1", port=postgres_server.port, user="postgres", password="guess", dbname="postgres")
 
 
 def test_nobody_without_the_password_gets_into_redis(redis_server: EmbeddedRedis) -> None:

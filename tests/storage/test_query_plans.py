@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 from uuid import UUID
@@ -11,20 +12,25 @@ import pytest
 from tests.storage.clusters import Cluster, Database
 from tests.storage.sessions import Session
 
-TRADERS = 40
+TRADERS = 1000
+TRADING = 40
 ORDERS_EACH = 100
 # In the middle of the others, so that no index starts or ends with it.
 ME = UUID(int=20)
+OTHER = UUID(int=21)
+NO_ORDER = UUID(int=0)
 
 _DATA = f"""
 INSERT INTO traders (id, name, created_at, updated_at)
   SELECT lpad(to_hex(t), 32, '0')::uuid, t::text, now(), now() FROM generate_series(1, {TRADERS}) t;
 INSERT INTO accounts (trader_id, cash, updated_at) SELECT id, 1, now() FROM traders;
 INSERT INTO event_counters (trader_id) SELECT id FROM traders;
+-- From here on the first {TRADING} only.
+CREATE TEMPORARY VIEW trading AS SELECT * FROM traders WHERE name::integer <= {TRADING};
 INSERT INTO positions (trader_id, symbol, quantity, reserved_quantity, cost_basis, realized_pnl, updated_at)
-  SELECT id, 'S' || s, 1, 0, 1, 0, now() FROM traders, generate_series(1, {ORDERS_EACH}) s;
+  SELECT id, 'S' || s, 1, 0, 1, 0, now() FROM trading, generate_series(1, {ORDERS_EACH}) s;
 INSERT INTO api_keys (id, trader_id, prefix, key_hash, created_at)
-  SELECT gen_random_uuid(), id, 'p', sha256((id::text || k)::bytea), now() FROM traders, generate_series(1, {ORDERS_EACH}) k;
+  SELECT gen_random_uuid(), id, 'p', sha256((id::text || k)::bytea), now() FROM trading, generate_series(1, {ORDERS_EACH}) k;
 INSERT INTO orders (id, trader_id, idempotency_key, request_fingerprint, symbol, side, quantity, order_type, time_in_force,
     venue, execution_path, reservation_price, status, execution_state, due_at, closed_at, log_seq, log_hash, version,
     created_at, updated_at)
@@ -32,8 +38,8 @@ INSERT INTO orders (id, trader_id, idempotency_key, request_fingerprint, symbol,
     CASE WHEN is_open THEN 'PENDING' ELSE 'CANCELLED' END::order_status_enum,
     CASE WHEN is_open THEN 'QUEUED' ELSE 'CLOSED' END,
     CASE WHEN is_open THEN now() END, CASE WHEN NOT is_open THEN now() END,
-    1, '', 1, now() + n * interval '1 s', now()
-  FROM traders t, generate_series(1, {ORDERS_EACH}) n, LATERAL (SELECT n % 20 = 0 AS is_open) o;
+    1, '', 1, '2026-01-05 12:00Z'::timestamptz + n * interval '1 s', now()
+  FROM trading t, generate_series(1, {ORDERS_EACH}) n, LATERAL (SELECT n % 20 = 0 AS is_open) o;
 INSERT INTO fills (id, order_id, trader_id, symbol, side, timestamp, quantity_filled, price_at_fill, venue, venue_order_id,
     cumulative_quantity, realized_pnl, created_at)
   SELECT id, id, trader_id, symbol, side, created_at, 1, 1, venue, id::text, 1, 0, created_at FROM orders;
@@ -72,7 +78,8 @@ def explain(session: Session, statement: str) -> list[dict[str, Any]]:
     return list(nodes_of(plans[0]["Plan"]))
 
 
-MINE = "trader_id = (InitPlan"
+# As PostgreSQL 17 and later write it, and as 16 does.
+MINE = r"trader_id = (\(InitPlan \d+\)\.col1|\$\d+)"
 
 # Statement, index, and what of it must be a condition of the index and no filter behind it.
 QUERIES = {
@@ -82,18 +89,18 @@ QUERIES = {
         [MINE],
     ),
     "next page of orders": (
-        "SELECT * FROM orders WHERE (created_at, id) < (now() + interval '50 s', gen_random_uuid())"
+        "SELECT * FROM orders WHERE (created_at, id) < ('2026-01-05 12:00:50Z', '00000000-0000-0000-0000-000000000001'::uuid)"
         " ORDER BY created_at DESC, id DESC LIMIT 20",
         "idx_orders_trader_created",
         [MINE],
     ),
     "orders of a time": (
-        "SELECT * FROM orders WHERE created_at >= now() + interval '90 s'",
+        "SELECT * FROM orders WHERE created_at >= '2026-01-05 12:01:30Z'",
         "idx_orders_trader_created",
         [MINE, "created_at"],
     ),
     "an order": (
-        "SELECT * FROM orders WHERE id = '00000000-0000-0000-0000-000000000001'",
+        f"SELECT * FROM orders WHERE id = '{NO_ORDER}'",
         "orders_pkey",
         ["id ="],
     ),
@@ -103,14 +110,34 @@ QUERIES = {
         [MINE, "idempotency_key ="],
     ),
     "fills of a time": (
-        "SELECT * FROM fills WHERE timestamp >= now() + interval '90 s' ORDER BY timestamp DESC",
+        "SELECT * FROM fills WHERE timestamp >= '2026-01-05 12:01:30Z' ORDER BY timestamp DESC",
         "idx_fills_trader_timestamp",
         [MINE, '"timestamp"'],
     ),
     "log of a time": (
-        "SELECT * FROM execution_logs WHERE timestamp >= now() + interval '90 s' ORDER BY timestamp DESC",
+        "SELECT * FROM execution_logs WHERE timestamp >= '2026-01-05 12:01:30Z' ORDER BY timestamp DESC",
         "idx_execution_logs_trader_timestamp",
         [MINE, '"timestamp"'],
+    ),
+    "an order's fills": (
+        f"SELECT * FROM fills WHERE order_id = '{NO_ORDER}'",
+        "idx_fills_order",
+        ["order_id ="],
+    ),
+    "an order's log": (
+        f"SELECT * FROM execution_logs WHERE order_id = '{NO_ORDER}' ORDER BY chain_seq",
+        "idx_execution_logs_order",
+        ["order_id ="],
+    ),
+    "an order's attempts": (
+        f"SELECT * FROM order_attempts WHERE order_id = '{NO_ORDER}'",
+        "order_attempts_pkey",
+        ["order_id ="],
+    ),
+    "events since": (
+        f"SELECT seq, payload FROM order_events WHERE trader_id = '{ME}' AND seq > 50 ORDER BY seq LIMIT 10",
+        "order_events_pkey",
+        ["trader_id =", "seq >"],
     ),
     "account": ("SELECT * FROM accounts", "accounts_pkey", [MINE]),
     "positions": ("SELECT * FROM positions", "positions_pkey", [MINE]),
@@ -131,7 +158,7 @@ def test_the_isolation_of_a_trader_is_a_condition_of_the_index(api: Session, que
     (scan,) = [node for node in nodes if node.get("Index Name")]
     assert scan["Index Name"] == index
     for condition in conditions:
-        assert condition in scan["Index Cond"]
+        assert re.search(condition, scan["Index Cond"])
 
 
 @pytest.mark.parametrize("table", ["orders", "fills", "execution_logs", "order_events", "positions", "accounts"])
@@ -140,3 +167,51 @@ def test_the_trader_is_worked_out_once_a_query_and_not_once_a_row(api: Session, 
     assert plans
     assert [node["Actual Loops"] for node in plans] == [1] * len(plans)
     assert all("SubPlan" not in str(node.get("Parent Relationship")) for node in explain(api, f"SELECT * FROM {table}"))
+
+
+def test_an_open_order_is_found_among_its_traders_orders(api: Session) -> None:
+    # Comparing enums is not declared leakproof, so the status filters what the index found by the trader: a policy's
+    # condition must come first.
+    nodes = explain(api, "SELECT * FROM orders WHERE status = 'PENDING'")
+    (scan,) = [node for node in nodes if node.get("Index Name")]
+    assert re.search(MINE, scan["Index Cond"])
+    assert scan["Index Name"] in ("idx_orders_trader_status", "idx_orders_trader_created", "orders_idempotency")
+
+
+def test_a_key_is_found_by_an_index(session: Begin) -> None:
+    nodes = explain(session("surefill_api", key_hash="00" * 32), "SELECT * FROM api_keys")
+    (scan,) = [node for node in nodes if node.get("Index Name")]
+    assert scan["Index Name"] == "api_keys_key_hash_key"
+    assert "key_hash =" in scan["Index Cond"]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        f"SELECT seq, payload FROM order_events WHERE trader_id = '{ME}' AND seq > 90 ORDER BY seq",
+        f"SELECT e.* FROM unnest(ARRAY['{ME}', '{OTHER}']::uuid[], ARRAY[90, 90]) AS c (trader, cursor),"
+        " LATERAL (SELECT * FROM order_events WHERE trader_id = c.trader AND seq > c.cursor ORDER BY seq LIMIT 100) AS e",
+    ],
+    ids=["one trader", "several traders"],
+)
+def test_the_feed_reads_from_its_cursor_on(session: Begin, statement: str) -> None:
+    nodes = explain(session("surefill_api", trader_ids=f"{{{ME},{OTHER}}}"), statement)
+    (scan,) = [node for node in nodes if node.get("Index Name")]
+    assert scan["Index Name"] == "order_events_pkey"
+    assert "seq >" in scan["Index Cond"]
+    assert scan["Actual Rows"] * scan["Actual Loops"] in (10, 20)
+
+
+@pytest.mark.parametrize(
+    ("statement", "index"),
+    [
+        ("SELECT * FROM orders WHERE due_at <= now() ORDER BY due_at LIMIT 100", "idx_orders_due"),
+        ("SELECT count(*) FROM orders WHERE status = 'PARTIAL'", "idx_orders_status"),
+        (f"SELECT * FROM accounts WHERE trader_id = '{ME}' FOR UPDATE", "accounts_pkey"),
+        (f"UPDATE event_counters SET head_seq = head_seq + 1 WHERE trader_id = '{ME}'", "event_counters_pkey"),
+    ],
+)
+def test_a_workers_policies_add_nothing_to_its_queries(session: Begin, statement: str, index: str) -> None:
+    nodes = explain(session("surefill_worker"), statement)
+    assert [node["Index Name"] for node in nodes if node.get("Index Name")] == [index]
+    assert [node for node in nodes if node.get("Parent Relationship") == "InitPlan"] == []

@@ -1,0 +1,46 @@
+"""What the routes work with, handed in by the web process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import cast
+
+from flask import current_app
+
+from app.api.authentication import Caller
+from app.lifecycle.accept import AcceptancePolicy
+from app.lifecycle.ports import Ports
+from app.storage.api_keys import PostgresApiKeys
+from app.storage.transaction import Call, Database, Row
+
+EXTENSION = "surefill"
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """The surroundings of every route of one process."""
+
+    ports: Ports
+    database: Database
+    api_keys: PostgresApiKeys
+    acceptance: AcceptancePolicy
+    venue: str
+    """The name of the only venue that is configured."""
+    orders_per_minute: int
+    """The limit of traders that have none of their own."""
+
+    def read(self, caller: Caller, call: Call) -> list[Row]:
+        """Rows of one statement, as far as row security shows them to this trader. Raises DatabaseUnavailable."""
+        with self.database.transaction(row_security(caller)) as transaction:
+            return transaction.fetch(call)
+
+
+def row_security(caller: Caller) -> Mapping[str, str]:
+    """The settings that make row security show this caller's rows and no others."""
+    return {"app.trader_id": str(caller.trader_id)}
+
+
+def intake() -> Intake:
+    """The intake of this process; the first request makes its connections."""
+    return cast("Callable[[], Intake]", current_app.extensions[EXTENSION])()

@@ -1,0 +1,195 @@
+"""Everything that goes wrong becomes one document: application/problem+json (RFC 9457)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+
+import msgspec
+from flask import Flask, Response, g, request
+from werkzeug.exceptions import HTTPException
+
+from app.api.shapes import FieldProblem, ProblemDocument
+from app.domain.risk_rules import Denial, DenialKind
+from app.lifecycle.ports import NoSuchOrder
+from app.storage.transaction import DatabaseUnavailable, LostRace
+
+log = logging.getLogger(__name__)
+
+CONTENT_TYPE = "application/problem+json"
+RETRY_AFTER_SECONDS = 1
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Problem(Exception):
+    """An answer that is not a success. `errors` holds every failed rule at once."""
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        detail: str,
+        suggestion: str,
+        *,
+        errors: Sequence[Denial] = (),
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(f"{status} {code}: {detail}")
+        self.status = status
+        self.code = code
+        self.detail = detail
+        self.suggestion = suggestion
+        self.errors = tuple(errors)
+        self.headers = dict(headers or {})
+
+    @property
+    def denials(self) -> tuple[Denial, ...]:
+        """The reasons, for the audit log: at least one."""
+        return self.errors or (Denial(self.code, self.detail, self.suggestion),)
+
+
+def invalid(errors: Sequence[Denial]) -> Problem:
+    """422: what was asked for is well-formed JSON, but not a valid request. The first error gives the code."""
+    first = errors[0]
+    return Problem(422, first.code, first.message, first.suggestion, errors=errors)
+
+
+def denied(denials: Sequence[Denial]) -> Problem:
+    """A refusal by the rules. The order rate limit says when to come back, whatever else is wrong."""
+    for denial in denials:
+        if denial.kind is DenialKind.RATE:
+            wait = denial.retry_after or RETRY_AFTER_SECONDS
+            return Problem(
+                429, denial.code, denial.message, denial.suggestion, errors=denials, headers={"Retry-After": str(wait)}
+            )
+    rules = [denial for denial in denials if denial.kind is not DenialKind.CONFLICT]
+    if rules:
+        first, status = rules[0], 422
+    else:
+        first, status = denials[0], 409
+    return Problem(status, first.code, first.message, first.suggestion, errors=denials)
+
+
+def not_found(what: str) -> Problem:
+    """404 for what does not exist, and for what is somebody else's: nobody can tell the two apart."""
+    return Problem(404, "NOT_FOUND", f"There is no such {what}.", f"Check the {what}'s name or id.")
+
+
+def not_supported_yet(what: str) -> Problem:
+    return Problem(
+        422,
+        "NOT_SUPPORTED_YET",
+        f"{what} is not supported yet.",
+        "Do without it for now; the changelog will say when it is there.",
+    )
+
+
+def response(problem: Problem) -> Response:
+    """The problem as it leaves."""
+    document = ProblemDocument(
+        type=f"urn:surefill:problem:{problem.code.lower().replace('_', '-')}",
+        title=problem.code.replace("_", " ").capitalize(),
+        status=problem.status,
+        detail=problem.detail,
+        code=problem.code,
+        suggestion=problem.suggestion,
+        errors=[
+            FieldProblem(error.field, error.code, error.message, error.suggestion, error.numbers)
+            for error in problem.errors
+        ],
+        request_id=g.get("request_id"),
+    )
+    g.problem_code = problem.code
+    return Response(_encode(document), problem.status, problem.headers, content_type=CONTENT_TYPE)
+
+
+_BY_STATUS: dict[int, tuple[str, str, str]] = {
+    400: ("BAD_REQUEST", "The request could not be understood.", "Check the request against the documentation."),
+    404: ("NOT_FOUND", "There is nothing at this address.", "Check the path; the API is below /api/v1."),
+    405: ("METHOD_NOT_ALLOWED", "This address does not take that method.", "Use one of the methods in Allow."),
+    408: ("REQUEST_TIMEOUT", "The request did not arrive in time.", "Send it again."),
+    413: ("BODY_TOO_LARGE", "The body is larger than 64 kB.", "Send a smaller body."),
+    415: ("UNSUPPORTED_MEDIA_TYPE", "The body is not JSON.", "Send JSON with Content-Type: application/json."),
+}
+
+
+def register(app: Flask) -> None:
+    """Make every error of the application a problem document."""
+    app.register_error_handler(Problem, response)
+    app.register_error_handler(HTTPException, _of_http)
+    app.register_error_handler(NoSuchOrder, _of_no_such_order)
+    app.register_error_handler(DatabaseUnavailable, _of_unavailable)
+    app.register_error_handler(LostRace, _of_lost_race)
+    app.register_error_handler(Exception, _of_fault)
+
+
+def _of_http(error: HTTPException) -> Response | HTTPException:
+    status = error.code or 500
+    if status < 400:
+        return error  # a redirect is no problem
+    code, detail, suggestion = _BY_STATUS.get(
+        status,
+        (error.name.upper().replace(" ", "_"), f"{error.name}.", "Check the request against the documentation."),
+    )
+    allow = error.get_response().headers.get("Allow")
+    return response(Problem(status, code, detail, suggestion, headers={"Allow": allow} if allow else None))
+
+
+def _of_no_such_order(_: NoSuchOrder) -> Response:
+    return response(not_found("order"))
+
+
+def _of_unavailable(error: DatabaseUnavailable) -> Response:
+    log.warning("the database is away: %s", error, extra={"request_id": g.get("request_id")})
+    if request.method == "POST" and request.endpoint == "api.submit_order":
+        detail = "The database cannot be reached, so nobody can say yet whether this order exists."
+        suggestion = "Repeat the same request with the same Idempotency-Key: it gives the same order, never a second one."
+    elif request.method in ("GET", "HEAD"):
+        detail, suggestion = "The database cannot be reached.", "Try again in a moment."
+    else:
+        detail = "The database cannot be reached; the change may or may not have been stored."
+        suggestion = "Try again in a moment: repeating it does no harm."
+    return response(
+        Problem(
+            503, "DATABASE_UNAVAILABLE", detail, suggestion, headers={"Retry-After": str(RETRY_AFTER_SECONDS)}
+        )
+    )
+
+
+def _of_lost_race(error: LostRace) -> Response:
+    """Nothing was written: somebody else holds, or has just changed, the same account or order."""
+    log.warning("gave way to another transaction: %s", error, extra={"request_id": g.get("request_id")})
+    headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
+    if request.method == "POST" and request.endpoint == "api.submit_order":
+        return response(
+            Problem(
+                409,
+                "REQUEST_IN_PROGRESS",
+                "Another request for this account is still being worked on; this one has stored nothing.",
+                "Repeat the same request with the same Idempotency-Key in a moment.",
+                headers=headers,
+            )
+        )
+    return response(
+        Problem(
+            503,
+            "BUSY",
+            "Somebody else is changing the same thing at this moment; this request has stored nothing.",
+            "Try again in a moment.",
+            headers=headers,
+        )
+    )
+
+
+def _of_fault(error: Exception) -> Response:
+    request_id = g.get("request_id")
+    log.error("a request failed", exc_info=error, extra={"request_id": request_id})
+    return response(
+        Problem(
+            500,
+            "INTERNAL_ERROR",
+            "Something went wrong on our side; it was written to the log.",
+            f"Try again; if it happens again, tell the operator the request id {request_id}.",
+        )
+    )

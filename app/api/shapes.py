@@ -1,0 +1,318 @@
+"""The documents of the API as types: what a request may hold and what an answer holds.
+
+An OpenAPI document can be generated from these (`msgspec.json.schema_components`). Requests are read field by field
+elsewhere, so that every error is told at once; tests hold both to these types.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Generic, TypeVar
+
+import msgspec
+from msgspec import Meta
+
+from app.domain.order_states import ExecutionState, OrderStatus
+from app.domain.orders import OrderType, Side, TimeInForce
+
+T = TypeVar("T")
+
+Amount = Annotated[
+    str,
+    Meta(
+        pattern=r"^-?[0-9]+(\.[0-9]+)?$",
+        description="A decimal number in plain notation, without exponent and trailing zeros.",
+        examples=["150.25"],
+    ),
+]
+Time = Annotated[
+    str,
+    Meta(
+        pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z$",
+        description="RFC 3339 in UTC with microseconds.",
+        examples=["2026-01-05T14:30:00.000000Z"],
+    ),
+]
+Id = Annotated[
+    str,
+    Meta(
+        pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$",
+        description="A UUID.",
+        examples=["019b8f0e-7a10-7c39-8a55-1f2d3c4b5a69"],
+    ),
+]
+GivenAmount = Annotated[
+    str | int | float,
+    Meta(description="Greater than 0; at most 12 digits before and 9 after the decimal point; a string or a number."),
+]
+
+
+class OrderRequest(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """An order to be submitted. Prices in the account's currency per unit."""
+
+    symbol: str
+    side: Side
+    quantity: GivenAmount
+    order_type: OrderType
+    price: GivenAmount | None = None
+    """The limit of a LIMIT order, the trigger of a STOP order; absent for MARKET."""
+    stop_loss: GivenAmount | None = None
+    take_profit: GivenAmount | None = None
+    time_in_force: TimeInForce = TimeInForce.DAY
+    max_slippage_bps: Annotated[int, Meta(ge=0)] | None = None
+    max_wait_seconds: Annotated[int, Meta(ge=1, le=31_536_000)] | None = None
+    venue: str | None = None
+
+
+class AmendRequest(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """What to change of an open order."""
+
+    price: GivenAmount | None = None
+    quantity: GivenAmount | None = None
+
+
+class Reason(msgspec.Struct):
+    """Why something happened."""
+
+    code: str
+    message: str
+
+
+class Fill(msgspec.Struct):
+    """One execution."""
+
+    id: Id
+    quantity: Amount
+    price: Amount
+    venue: str
+    commission: Amount
+    timestamp: Time
+
+
+class FillOfOrder(Fill):
+    """One execution, with the order it belongs to."""
+
+    order_id: Id
+    symbol: str
+    side: Side
+
+
+class Order(msgspec.Struct, kw_only=True):
+    """An order."""
+
+    id: Id
+    trader_id: Id
+    symbol: str
+    side: Side
+    quantity: Amount
+    order_type: OrderType
+    price: Amount | None
+    stop_loss: Amount | None
+    take_profit: Amount | None
+    time_in_force: TimeInForce
+    max_slippage_bps: int | None
+    max_wait_seconds: int | None
+    status: OrderStatus
+    execution_state: ExecutionState
+    filled_quantity: Amount
+    average_fill_price: Amount | None
+    attempts: int
+    reason: Reason | None
+    venue: str
+    venue_order_id: str | None
+    parent_id: Id | None
+    version: int
+    created_at: Time
+    updated_at: Time
+    expires_at: Time | None
+    closed_at: Time | None
+
+
+class OrderWithFills(Order, kw_only=True):
+    """An order with its executions, oldest first; the first 1,000 of them."""
+
+    fills: list[Fill]
+
+
+class Event(msgspec.Struct, kw_only=True):
+    """Something that happened to one of the trader's orders."""
+
+    seq: Annotated[int, Meta(ge=1)]
+    event: str
+    order_id: Id
+    status: OrderStatus
+    execution_state: ExecutionState
+    filled_quantity: Amount
+    average_fill_price: Amount | None
+    fill: Fill | None
+    reason: Reason | None
+    timestamp: Time
+    order: Order
+
+
+class AuditEntry(msgspec.Struct, kw_only=True):
+    """One row of the audit log; `hash` covers the row and `previous_hash`."""
+
+    seq: int
+    id: Id
+    action: str
+    actor: str
+    credential: str | None
+    trader_id: Id | None
+    order_id: Id | None
+    status: OrderStatus | None
+    status_before: OrderStatus | None
+    execution_state: ExecutionState | None
+    symbol: str | None
+    side: Side | None
+    quantity: Amount | None
+    order_type: OrderType | None
+    price: Amount | None
+    time_in_force: TimeInForce | None
+    fill_quantity: Amount | None
+    fill_price: Amount | None
+    filled_quantity: Amount | None
+    venue: str | None
+    venue_order_id: str | None
+    execution_id: str | None
+    retry_attempt: int | None
+    error_code: str | None
+    reason: str | None
+    rule: str | None
+    limits_version: int | None
+    details: msgspec.Raw | None
+    received_at: Time | None
+    sent_at: Time | None
+    venue_at: Time | None
+    timestamp: Time
+    software_version: str
+    previous_hash: str
+    hash: str
+
+
+class Limits(msgspec.Struct, kw_only=True):
+    """What the trader may do; null is no limit. Currency, units, currency a day, orders a minute."""
+
+    max_position_value: Amount | None
+    max_position_quantity: Amount | None
+    max_order_value: Amount | None
+    max_order_quantity: Amount | None
+    max_open_orders: int | None
+    max_daily_notional: Amount | None
+    daily_loss_limit: Amount | None
+    orders_per_minute: int
+    version: int
+
+
+class Account(msgspec.Struct, kw_only=True):
+    """The trader's money, in `currency`. `equity` and `unrealized_pnl` are null where a holding has no price."""
+
+    trader_id: Id
+    currency: str
+    cash: Amount
+    reserved: Amount
+    buying_power: Amount
+    equity: Amount | None
+    realized_pnl_today: Amount
+    unrealized_pnl: Amount | None
+    trading_state: str
+    limits: Limits
+
+
+class Position(msgspec.Struct, kw_only=True):
+    """A holding. `market_price` is the last known bid, null where there was none."""
+
+    symbol: str
+    quantity: Amount
+    available_quantity: Amount
+    average_cost: Amount | None
+    market_price: Amount | None
+    unrealized_pnl: Amount | None
+    realized_pnl_today: Amount
+
+
+class Instrument(msgspec.Struct, kw_only=True):
+    """Something that can be traded."""
+
+    symbol: str
+    name: str
+    status: str
+    tick_size: Amount
+    lot_size: Amount
+    venue: str
+
+
+class Quote(msgspec.Struct, kw_only=True):
+    """The last known bid and ask."""
+
+    symbol: str
+    bid: Amount
+    ask: Amount
+    bid_size: Amount | None
+    ask_size: Amount | None
+    timestamp: Time
+
+
+class Page(msgspec.Struct, Generic[T]):
+    """Part of a list; `next_cursor` is null at its end."""
+
+    data: list[T]
+    next_cursor: str | None
+
+
+class Orders(Page[Order]):
+    """Orders, newest first."""
+
+
+class Fills(Page[FillOfOrder]):
+    """Executions, newest first."""
+
+
+class Positions(Page[Position]):
+    """Holdings by symbol."""
+
+
+class Instruments(Page[Instrument]):
+    """Instruments by symbol."""
+
+
+class Events(msgspec.Struct):
+    """Events in order; `head_seq` is the number of the trader's last one."""
+
+    data: list[Event]
+    head_seq: int
+
+
+class AuditEntries(msgspec.Struct):
+    """Rows of the audit log, oldest first; `total` counts all of the order's."""
+
+    data: list[AuditEntry]
+    total: int
+
+
+class Requested(msgspec.Struct):
+    """How many orders are to be cancelled."""
+
+    requested: int
+
+
+class FieldProblem(msgspec.Struct, omit_defaults=True):
+    """One failed rule."""
+
+    field: str | None
+    code: str
+    message: str
+    suggestion: str
+    numbers: dict[str, str] = {}
+
+
+class ProblemDocument(msgspec.Struct):
+    """Why a request was not carried out (RFC 9457)."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    suggestion: str
+    errors: list[FieldProblem]
+    request_id: str | None
