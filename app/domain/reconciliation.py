@@ -92,7 +92,7 @@ def _not_found(order: Order, capabilities: VenueCapabilities, now: datetime) -> 
         return KeepAsking(not_founds, look_again_at(order, now))
     if order.execution_state is ExecutionState.CANCELLING:
         return AbsenceProven(not_founds) if proven else KeepAsking(not_founds, again_at)
-    if order.execution_state is ExecutionState.NEEDS_ATTENTION:
+    if order.execution_state not in (ExecutionState.IN_DOUBT, ExecutionState.SENDING):
         return KeepAsking(not_founds, max(again_at, look_again_at(order, now)))
     if order.refused_at is not None:
         return AbsenceProven(not_founds) if proven else KeepAsking(not_founds, again_at)

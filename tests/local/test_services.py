@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
+import socket
+import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import psycopg2
 import pytest
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from local.cannot_start import CannotStart
 from local.databases import copied_database
@@ -22,6 +28,15 @@ from local.server_account import ServerAccount, ServerHome
 from local.services import LocalServices, open_data_folder
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can run the servers as somebody else")
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A data folder the servers' user can reach: pytest's own are closed to others."""
+    folder = Path(tempfile.mkdtemp(prefix="surefill-test-"))
+    folder.chmod(0o711)
+    yield folder
+    shutil.rmtree(folder)
 
 
 def test_both_servers_are_up_within_five_seconds(tmp_path: Path) -> None:
@@ -45,11 +60,14 @@ def test_the_owner_may_create_roles_and_is_no_superuser(postgres_server: Embedde
 
 def test_the_clusters_superuser_cannot_log_in(postgres_server: EmbeddedPostgres) -> None:
     with pytest.raises(psycopg2.OperationalError, match="password authentication failed"):
-        psycopg2.connect(host="127.0.0.1", port=postgres_server.port, user="postgres", password="guess", dbname="postgres")
+        psycopg2.connect(
+            host="127.0.0.1", port=postgres_server.port, user="postgres", password="guess", dbname="postgres"
+        )
 
 
 def test_nobody_without_the_password_gets_into_redis(redis_server: EmbeddedRedis) -> None:
-    with redis.Redis(port=redis_server.port) as client, pytest.raises(redis.AuthenticationError):
+    never = Retry(NoBackoff(), 0)
+    with redis.Redis(port=redis_server.port, retry=never) as client, pytest.raises(redis.AuthenticationError):
         client.ping()
 
 
@@ -75,8 +93,6 @@ def test_ports_and_passwords_are_the_same_at_the_next_start(tmp_path: Path) -> N
 
 
 def test_a_port_that_somebody_took_meanwhile_is_replaced(tmp_path: Path) -> None:
-    import socket
-
     memory = open_data_folder(tmp_path / "var")
     port = memory.port("postgres")
     with socket.socket() as somebody:
@@ -93,27 +109,25 @@ def test_a_damaged_memory_is_one_line_that_says_what_to_do(tmp_path: Path) -> No
     assert "\n" not in str(caught.value)
 
 
-def test_servers_killed_without_warning_come_back_with_their_data(tmp_path: Path) -> None:
-    home = _open_folder(tmp_path)
-    services = LocalServices(home, durable=True).start()
+def test_servers_killed_without_warning_come_back_with_their_data(open_folder: Path) -> None:
+    services = LocalServices(open_folder, durable=True).start()
     try:
         _ask(services.postgres, "CREATE TABLE kept AS SELECT 42 AS answer")
-        for process in _working_in(home):
+        for process in _working_in(open_folder):
             process.send_signal(signal.SIGKILL)
-        with LocalServices(home, durable=True) as again:
+        with LocalServices(open_folder, durable=True) as again:
             assert _ask(again.postgres, "SELECT answer FROM kept") == [(42,)]
     finally:
         services.stop()
 
 
-def test_a_second_start_ends_the_servers_that_were_left_running(tmp_path: Path) -> None:
-    home = _open_folder(tmp_path)
-    left = LocalServices(home).start()
+def test_a_second_start_ends_the_servers_that_were_left_running(open_folder: Path) -> None:
+    left = LocalServices(open_folder).start()
     try:
-        old = {process.pid for process in _working_in(home)}
-        with LocalServices(home):
+        old = {process.pid for process in _working_in(open_folder)}
+        with LocalServices(open_folder):
             assert old
-            assert not old & {process.pid for process in _working_in(home)}
+            assert not old & {process.pid for process in _working_in(open_folder)}
     finally:
         left.stop()
 
@@ -152,13 +166,14 @@ def test_no_permission_above_the_data_folder_is_changed(tmp_path: Path) -> None:
 
 
 @as_root
-def test_programs_out_of_reach_are_copied_to_where_the_servers_user_can_read_them(tmp_path: Path) -> None:
+def test_programs_out_of_reach_are_copied_to_where_the_servers_user_can_read_them(
+    tmp_path: Path, open_folder: Path
+) -> None:
     closed = tmp_path / "closed"
     (closed / "package" / "bin").mkdir(parents=True)
     (closed / "package" / "bin" / "server").write_text("#!/bin/sh\necho here\n")
     (closed / "package" / "bin" / "server").chmod(0o700)
     closed.chmod(0o700)
-    open_folder = _open_folder(tmp_path)
     home = ServerHome(open_folder, ServerAccount(61_999), None)
 
     place = home.within_reach(closed, ["package", "not-there"])
@@ -166,16 +181,6 @@ def test_programs_out_of_reach_are_copied_to_where_the_servers_user_can_read_the
     assert place != closed
     assert home.account.can_reach(place / "package" / "bin" / "server")
     assert home.within_reach(closed, ["package", "not-there"]) == place
-
-
-def _open_folder(tmp_path: Path) -> Path:
-    """A data folder the servers' user can reach: pytest's own are closed to others."""
-    import tempfile
-
-    del tmp_path
-    folder = Path(tempfile.mkdtemp(prefix="surefill-test-"))
-    folder.chmod(0o711)
-    return folder
 
 
 def _working_in(folder: Path) -> list[psutil.Process]:
