@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from simulator.serving import Serving
 
 _GATEWAY_PAGE = (
-    b"<html>\r\n<head><title>%(status)d Gateway</title></head>\r\n<body>\r\n<center><h1>%(status)d Gateway</h1></center>"
-    b"\r\n<hr><center>nginx</center>\r\n</body>\r\n</html>\r\n"
+    b"<html>\r\n<head><title>%(status)d Gateway</title></head>\r\n<body>\r\n"
+    b"<center><h1>%(status)d Gateway</h1></center>\r\n<hr><center>nginx</center>\r\n</body>\r\n</html>\r\n"
 )
 _ERRORS = {
     500: b'{"code": 50010000, "message": "internal server error occurred"}',

@@ -172,14 +172,12 @@ def _new_order(
         }
         entry = chained(ChainHead(order.id, order.log_seq, order.log_hash), fields)
         log.append(entry)
-        order = replace(order, log_seq=entry.chain_seq, log_hash=entry.hash)
+        order = order.changed(log_seq=entry.chain_seq, log_hash=entry.hash)
     return Changes(
         order=order,
         is_new=True,
         account=replace(view.account, reserved=view.account.reserved + order.reserved_cash),
-        position=replace(
-            view.position, reserved_quantity=view.position.reserved_quantity + order.reserved_quantity
-        )
+        position=replace(view.position, reserved_quantity=view.position.reserved_quantity + order.reserved_quantity)
         if order.side is Side.SELL
         else None,
         log=log,
@@ -253,5 +251,3 @@ def _terms_fields(terms: OrderTerms) -> dict[str, object]:
         "price": price,
         "time_in_force": terms.time_in_force,
     }
-
-

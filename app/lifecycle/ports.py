@@ -181,7 +181,12 @@ class OrderStore(Protocol):
     """The truth. Each method is one transaction; none is open when it returns."""
 
     def change(
-        self, order_id: UUID, decide: Callable[[Held], Verdict[T]], *, books: bool = False, trader_id: UUID | None = None
+        self,
+        order_id: UUID,
+        decide: Callable[[Held], Verdict[T]],
+        *,
+        books: bool = False,
+        trader_id: UUID | None = None,
     ) -> T:
         """Lock the order (and its account), decide, write, commit, wake the feed.
 

@@ -62,9 +62,7 @@ def ask(ports: Ports, claimed: Order) -> Next | Leaving:
     return _settle(ports, claimed, decision, executions)
 
 
-def _settle(
-    ports: Ports, claimed: Order, decision: Decision, executions: Sequence[Execution]
-) -> Next | Leaving:
+def _settle(ports: Ports, claimed: Order, decision: Decision, executions: Sequence[Execution]) -> Next | Leaving:
     def settle(held: Held) -> Verdict[Next | Leaving]:
         record = Record(ports, held, WORKER)
         if isinstance(decision, Adopt):
@@ -201,4 +199,3 @@ def _cancel_stray(ports: Ports, order_id: UUID, stray: OrderReport) -> None:
             note(f"cancelling {stray.venue_order_id} failed: {code}: {message}")
         case _:
             note(f"a cancel of {stray.venue_order_id} was taken by the venue")
-

@@ -48,7 +48,7 @@ class Record:
         self._actor = actor
         self._held = held
         self._changes = Changes(
-            order=replace(held.order, version=held.order.version + 1),
+            order=held.order.changed(version=held.order.version + 1),
             account=held.account,
             position=held.position,
         )
@@ -200,7 +200,7 @@ class Record:
             fields["venue_at"] = fill.executed_at
         entry = chained(ChainHead(order.id, order.log_seq, order.log_hash), fields)
         self._changes.log.append(entry)
-        self._changes.order = replace(order, log_seq=entry.chain_seq, log_hash=entry.hash)
+        self._changes.order = order.changed(log_seq=entry.chain_seq, log_hash=entry.hash)
 
     # -- feed ----------------------------------------------------------------------------------------------------------
 
@@ -275,4 +275,3 @@ def _names(before: Order, after: Order, event: OrderEvent) -> tuple[str, str]:
         case order_events.Cancelled():
             return "order.cancelled", "CANCELLED"
     raise TypeError(f"no event of the feed for {type(event).__name__}")
-

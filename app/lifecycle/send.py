@@ -181,8 +181,6 @@ def lose_outcome(ports: Ports, record: Record, reason: Reason, *, refused: bool 
         case GiveUp():
             record.happened(happened.OutcomeLost(record.now, reason=reason, retry_at=record.now, refused=refused))
             record.happened(
-                happened.RetriesSpent(
-                    record.now, reason=reason, look_again_at=look_again_at(record.order, record.now)
-                )
+                happened.RetriesSpent(record.now, reason=reason, look_again_at=look_again_at(record.order, record.now))
             )
             return Settled()

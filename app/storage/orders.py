@@ -33,9 +33,7 @@ SENDING_CHECKS = """(SELECT i.status FROM instruments i WHERE i.symbol = o.symbo
 LOCK_AND_READ = Statement(
     "lock_and_read_order", f"SELECT {SELECTED}, {SENDING_CHECKS} FROM orders o WHERE o.id = $1 FOR UPDATE"
 )
-DUE = Statement(
-    "due_orders", f"SELECT {SELECTED} FROM orders o WHERE o.due_at <= $1 ORDER BY o.due_at LIMIT $2"
-)
+DUE = Statement("due_orders", f"SELECT {SELECTED} FROM orders o WHERE o.due_at <= $1 ORDER BY o.due_at LIMIT $2")
 SENDING = Statement(
     "sending_orders",
     f"SELECT {SELECTED} FROM orders o WHERE o.due_at > $1 AND o.execution_state = 'SENDING' ORDER BY o.due_at LIMIT 500",
@@ -77,7 +75,8 @@ def from_row(row: Row) -> Order:
         abandoned_at, reason_code, reason_message, alarm_code, log_seq, log_hash, version, created_at, updated_at,
         expires_at, closed_at,
     ) = row[: len(COLUMNS)]  # fmt: skip
-    return Order(
+    order = object.__new__(Order)  # the constructor would set fifty frozen fields one by one
+    order.__dict__.update(
         id=id_,
         trader_id=trader_id,
         idempotency_key=idempotency_key,
@@ -123,6 +122,7 @@ def from_row(row: Row) -> Order:
         expires_at=expires_at,
         closed_at=closed_at,
     )
+    return order
 
 
 def _values(order: Order) -> Sequence[object]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from datetime import timedelta
 from decimal import Decimal
 
@@ -15,6 +16,7 @@ from app.domain.order_states import TRANSITIONS, ExecutionState, ImpossibleChang
 from app.domain.orders import Order, Side
 from tests.domain.orders import NOON, an_order
 
+FIELDS = {field.name for field in fields(Order)}
 WHY = Reason("CODE", "Because.")
 EVENTS: dict[type[OrderEvent], st.SearchStrategy[OrderEvent]] = {
     happened.SendStarted: st.just(happened.SendStarted(NOON, "me", NOON + timedelta(seconds=8))),
@@ -33,7 +35,8 @@ EVENTS: dict[type[OrderEvent], st.SearchStrategy[OrderEvent]] = {
 
 
 def storable(order: Order) -> None:
-    """The database's CHECKs, said in Python."""
+    """The database's CHECKs, said in Python; and no field that an order does not have."""
+    assert order.__dict__.keys() == FIELDS
     closed = order.execution_state is ExecutionState.CLOSED
     final = order.status in (OrderStatus.FILLED, OrderStatus.REJECTED, OrderStatus.CANCELLED)
     assert closed == final == (order.closed_at is not None) == (order.due_at is None)
@@ -91,3 +94,4 @@ def test_a_wish_to_cancel_keeps_the_lease_of_a_request_on_the_wire() -> None:
 def test_bookkeeping_cannot_touch_the_story() -> None:
     with pytest.raises(ImpossibleChange):
         an_order().watched(status=OrderStatus.FILLED)
+

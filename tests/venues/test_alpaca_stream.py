@@ -59,7 +59,7 @@ def received(stream: AlpacaTradeStream, count: int, into: list[TradeUpdate] | No
     deadline = time.monotonic() + 5
     while len(updates) < count and time.monotonic() < deadline:
         for update in stream.updates(0.2):
-            updates.append(update)  # noqa: PERF402 - one by one: a loss must not take back what came before it
+            updates.append(update)
     return updates
 
 

@@ -1,0 +1,63 @@
+"""The trader's own books: account, positions, fills."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from flask import Response
+
+from app.api.answers import answer, page
+from app.api.problems import Problem
+from app.api.query import Query, cursor_after, cursor_after_name
+from app.api.routes import READ, blueprint, enter
+from app.domain.orders import Side
+from app.storage import account_reads, order_reads
+from app.storage.order_reads import Filter
+
+DEFAULT_PAGE, LARGEST_PAGE = 100, 1000
+
+
+@blueprint.get("/account")
+def get_account() -> Response:
+    """Cash, equity, profit and loss, limits."""
+    desk, caller = enter(READ)
+    Query().check()
+    rows = desk.read(caller, account_reads.account(caller.trader_id, _day_began(desk.ports.clock.now())))
+    if not rows:
+        raise Problem(404, "NOT_FOUND", "This trader has no account.", "Ask the operator.")
+    return answer(account_reads.account_from(rows[0], caller.trader_id, desk.orders_per_minute))
+
+
+@blueprint.get("/positions")
+def list_positions() -> Response:
+    """What the trader holds, by symbol."""
+    desk, caller = enter(READ)
+    query = Query("limit", "cursor")
+    limit, after = query.integer("limit", LARGEST_PAGE, 1, LARGEST_PAGE), query.name()
+    query.check()
+    day = _day_began(desk.ports.clock.now())
+    rows = desk.read(caller, account_reads.positions(caller.trader_id, day, after, limit + 1))
+    return page(rows, limit, account_reads.position_from, lambda row: cursor_after_name(row[0]))
+
+
+@blueprint.get("/fills")
+def list_fills() -> Response:
+    """The trader's executions, newest first."""
+    desk, caller = enter(READ)
+    query = Query("order_id", "symbol", "side", "since", "until", "limit", "cursor")
+    wanted = Filter(
+        order_id=query.identifier("order_id"),
+        symbol=query.symbol("symbol"),
+        side=query.word("side", Side),
+        since=query.time("since"),
+        until=query.time("until"),
+    )
+    limit, after = query.integer("limit", DEFAULT_PAGE, 1, LARGEST_PAGE), query.place()
+    query.check()
+    rows = desk.read(caller, order_reads.list_fills(caller.trader_id, wanted, after, limit + 1))
+    return page(rows, limit, order_reads.fill_from, lambda row: cursor_after(order_reads.place_of_fill(row)))
+
+
+def _day_began(now: datetime) -> datetime:
+    """Midnight UTC: when a trading day's profit and loss begins."""
+    return now.replace(hour=0, minute=0, second=0, microsecond=0)

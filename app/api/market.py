@@ -1,0 +1,45 @@
+"""What can be traded, and at what price it was last quoted."""
+
+from __future__ import annotations
+
+from flask import Response
+
+from app.api.answers import answer, page
+from app.api.problems import Problem, not_found
+from app.api.query import Query, cursor_after_name
+from app.api.routes import READ, blueprint, enter
+from app.api.wording import shown
+from app.storage import market_reads
+
+LARGEST_PAGE = 1000
+LONGEST_SYMBOL = 32
+
+
+@blueprint.get("/instruments")
+def list_instruments() -> Response:
+    """Instruments by symbol."""
+    desk, caller = enter(READ)
+    query = Query("limit", "cursor")
+    limit, after = query.integer("limit", LARGEST_PAGE, 1, LARGEST_PAGE), query.name()
+    query.check()
+    rows = desk.read(caller, market_reads.instruments(after, limit + 1))
+    return page(rows, limit, market_reads.instrument_from, lambda row: cursor_after_name(row[0]))
+
+
+# a path, because symbols such as BTC/USD have a slash
+@blueprint.get("/quotes/<path:symbol>")
+def get_quote(symbol: str) -> Response:
+    """The last known bid and ask."""
+    desk, caller = enter(READ)
+    Query().check()
+    if not symbol.isascii() or not symbol.isprintable() or len(symbol) > LONGEST_SYMBOL:
+        raise not_found("symbol")
+    rows = desk.read(caller, market_reads.quote(symbol.upper()))
+    if not rows:
+        raise not_found("symbol")
+    quote = market_reads.quote_from(rows[0])
+    if quote is None:
+        raise Problem(
+            404, "NO_QUOTE_YET", f"There has been no quote for {shown(symbol)} yet.", "Try again when quotes arrive."
+        )
+    return answer(quote)

@@ -1,0 +1,38 @@
+"""Routes of the contract that are refused until they are built, each behind its scope."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from flask import Response
+
+from app.api.problems import not_supported_yet
+from app.api.routes import ADMIN, COMPLIANCE, READ, blueprint, enter
+
+
+@blueprint.get("/reports/executions")
+def report_executions() -> Response:
+    """A download of the trader's executions."""
+    enter(READ)
+    raise not_supported_yet("The report of executions")
+
+
+@blueprint.route("/admin/halts", methods=["GET", "POST"])
+def halts() -> Response:
+    """Trading halts."""
+    enter(ADMIN)
+    raise not_supported_yet("Halting over the API")
+
+
+@blueprint.delete("/admin/halts/<uuid:halt_id>")
+def lift_halt(halt_id: UUID) -> Response:  # noqa: ARG001 - the route names it
+    """Lift a trading halt."""
+    enter(ADMIN)
+    raise not_supported_yet("Halting over the API")
+
+
+@blueprint.get("/compliance/audit")
+def audit_all() -> Response:
+    """The audit log of all traders."""
+    enter(COMPLIANCE)
+    raise not_supported_yet("The audit log of all traders over the API")

@@ -1,0 +1,213 @@
+"""Orders: submit, list, get, cancel, amend, retry, acknowledge."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import msgspec
+from flask import Response
+
+from app.api.answers import answer, encode, json_answer, page
+from app.api.authentication import Caller, actor, identify, require
+from app.api.bodies import no_fields, raw_body
+from app.api.intake import Intake, intake
+from app.api.order_request import amendment, confirms_duplicate, idempotency_key, order_terms
+from app.api.problems import Problem, denied, not_found, not_supported_yet
+from app.api.query import Query, cursor_after
+from app.api.routes import READ, TRADE, blueprint, enter
+from app.domain.documents import Json, order_document
+from app.domain.order_states import ExecutionState, OrderStatus
+from app.domain.orders import Order, Side
+from app.domain.risk_rules import OrderTerms
+from app.lifecycle.accept import Refusal, accept, refuse
+from app.lifecycle.attention import AwaitingProof, Ended, NotWaiting, Resumed, abandon, retry
+from app.lifecycle.cancel import Cancelled, CancelStored, TooLate, request_cancel
+from app.lifecycle.ports import NoSuchOrder
+from app.storage import order_reads
+from app.storage.order_reads import Filter
+from app.storage.transaction import LostRace
+
+DEFAULT_PAGE, LARGEST_PAGE = 20, 100
+MOST_CANCELLED_AT_ONCE = 10_000
+
+
+class _StoredEvent(msgspec.Struct):
+    """Of a stored event, the order as it was answered."""
+
+    order: msgspec.Raw
+
+
+_stored_event = msgspec.json.Decoder(_StoredEvent).decode
+
+
+@blueprint.post("/orders")
+def submit_order() -> Response:
+    """Submit an order."""
+    desk = intake()
+    received_at = desk.ports.clock.now()
+    caller = identify(desk.api_keys, received_at)
+    try:
+        terms = _terms(desk, caller)
+    except Problem as problem:
+        refuse(desk.ports, caller.trader_id, problem.denials, actor(caller), received_at)
+        raise
+    outcome = accept(desk.ports, desk.acceptance, caller.trader_id, terms, actor(caller), received_at)
+    if isinstance(outcome, Refusal):
+        raise denied(outcome.denials)
+    headers = {"Location": f"/api/v1/orders/{outcome.order_id}"}
+    if outcome.stored is None:
+        return json_answer(encode(outcome.document), 201, headers)
+    headers["Idempotent-Replayed"] = "true"
+    # the first answer, byte for byte: both are the order as the first event holds it
+    return json_answer(bytes(_stored_event(outcome.stored).order), 201, headers)
+
+
+def _terms(desk: Intake, caller: Caller) -> OrderTerms:
+    require(caller, TRADE)
+    key = idempotency_key()
+    confirm_duplicate = confirms_duplicate()
+    return order_terms(raw_body(), key, confirm_duplicate=confirm_duplicate, venue=desk.venue)
+
+
+@blueprint.get("/orders")
+def list_orders() -> Response:
+    """The trader's orders, newest first."""
+    desk, caller = enter(READ)
+    query = Query("status", "execution_state", "symbol", "side", "since", "until", "limit", "cursor")
+    wanted = Filter(
+        status=query.word("status", OrderStatus),
+        execution_state=query.word("execution_state", ExecutionState),
+        symbol=query.symbol("symbol"),
+        side=query.word("side", Side),
+        since=query.time("since"),
+        until=query.time("until"),
+    )
+    limit, after = query.integer("limit", DEFAULT_PAGE, 1, LARGEST_PAGE), query.place()
+    query.check()
+    rows = desk.read(caller, order_reads.list_orders(caller.trader_id, wanted, after, limit + 1))
+    return page(
+        rows, limit, order_reads.order_from, lambda row: cursor_after(order_reads.place_of_order(row))
+    )
+
+
+@blueprint.get("/orders/<uuid:order_id>")
+def get_order(order_id: UUID) -> Response:
+    """One order with its fills."""
+    desk, caller = enter(READ)
+    Query().check()
+    return answer(_order_with_fills(desk, caller, order_id))
+
+
+@blueprint.post("/orders/<uuid:order_id>/cancel")
+def cancel_order(order_id: UUID) -> Response:
+    """Ask for a cancel; the venue decides about what was sent."""
+    desk, caller = enter(TRADE)
+    no_fields(raw_body())
+    outcome = request_cancel(desk.ports, order_id, actor(caller), trader_id=caller.trader_id)
+    match outcome:
+        case Cancelled(order):
+            return answer(order_document(order))
+        case CancelStored(order):
+            return answer(order_document(order), 202)
+        case TooLate(order):
+            raise _closed(order.status)
+
+
+@blueprint.post("/orders/cancel-all")
+def cancel_all_orders() -> Response:
+    """Ask for a cancel of every open order of the trader."""
+    desk, caller = enter(TRADE)
+    no_fields(raw_body())
+    requested = 0
+    lost: LostRace | None = None
+    for (order_id,) in desk.read(caller, order_reads.open_orders(caller.trader_id, MOST_CANCELLED_AT_ONCE)):
+        try:
+            outcome = request_cancel(desk.ports, order_id, actor(caller), trader_id=caller.trader_id)
+        except LostRace as error:
+            lost = error  # one order that is busy must not save the others from their cancel
+            continue
+        requested += not isinstance(outcome, TooLate)
+    if lost is not None:
+        raise lost
+    return answer({"requested": requested}, 202)
+
+
+@blueprint.patch("/orders/<uuid:order_id>")
+def amend_order(order_id: UUID) -> Response:
+    """Change an open order's price or quantity."""
+    desk, caller = enter(TRADE)
+    amendment(raw_body())
+    order = _order_with_fills(desk, caller, order_id)
+    if order["execution_state"] == ExecutionState.CLOSED:
+        raise _closed(order["status"])
+    raise not_supported_yet("Changing an order")
+
+
+@blueprint.post("/orders/<uuid:order_id>/retry")
+def retry_order(order_id: UUID) -> Response:
+    """Give an order that needs attention a new attempt budget."""
+    desk, caller = enter(TRADE)
+    no_fields(raw_body())
+    match retry(desk.ports, order_id, actor(caller), trader_id=caller.trader_id):
+        case Resumed(order):
+            return answer(order_document(order), 202)
+        case NotWaiting(order):
+            raise _needs_no_attention(order)
+
+
+@blueprint.post("/orders/<uuid:order_id>/acknowledge")
+def acknowledge_order(order_id: UUID) -> Response:
+    """Accept that an order failed."""
+    desk, caller = enter(TRADE)
+    no_fields(raw_body())
+    match abandon(desk.ports, order_id, actor(caller), trader_id=caller.trader_id):
+        case Ended(order):
+            return answer(order_document(order))
+        case AwaitingProof(order):
+            return answer(order_document(order), 202)
+        case NotWaiting(order):
+            raise _needs_no_attention(order)
+
+
+@blueprint.get("/orders/<uuid:order_id>/audit")
+def audit_order(order_id: UUID) -> Response:
+    """The order's rows of the audit log, oldest first."""
+    desk, caller = enter(READ)
+    query = Query("after", "limit")
+    after, limit = query.integer("after", 0, 0, 2**31 - 1), query.integer("limit", 1000, 1, 1000)
+    query.check()
+    rows = desk.read(caller, order_reads.audit(order_id, caller.trader_id, after, limit))
+    if not rows:
+        raise not_found("order")
+    entries, total = order_reads.audit_entries(rows)
+    return answer({"data": [_with_details(entry) for entry in entries], "total": total})
+
+
+def _with_details(entry: Json) -> Json:
+    details = entry["details"]
+    return entry if details is None else {**entry, "details": msgspec.Raw(str(details).encode())}
+
+
+def _order_with_fills(desk: Intake, caller: Caller, order_id: UUID) -> Json:
+    rows = desk.read(caller, order_reads.order(order_id, caller.trader_id))
+    if not rows:
+        raise NoSuchOrder(str(order_id))
+    return order_reads.order_with_fills(rows[0])
+
+
+def _closed(status: object) -> Problem:
+    return Problem(
+        409,
+        "ORDER_CLOSED",
+        f"The order has ended: it is {status}.",
+        "Nothing can change it any more; send a new order if you want another one.",
+    )
+
+
+def _needs_no_attention(order: Order) -> Problem:
+    return Problem(
+        409,
+        "NEEDS_NO_ATTENTION",
+        f"The order is {order.execution_state}; only one that is NEEDS_ATTENTION waits for you.",
+        "Wait: it goes on by itself." if not order.is_closed else "Nothing can change it any more.",
+    )

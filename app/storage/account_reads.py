@@ -1,0 +1,99 @@
+"""Reads of one trader's account, limits and positions, valued at the last known quotes."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Final
+from uuid import UUID
+
+from app.domain.documents import Json, decimal_or_none
+from app.domain.money import plain
+from app.domain.positions import Account, Position
+from app.storage.transaction import Call, Row, Statement
+
+LIMITS: Final = (
+    "max_position_value", "max_position_quantity", "max_order_value", "max_order_quantity", "max_open_orders",
+    "max_daily_notional", "daily_loss_limit", "orders_per_minute",
+)  # fmt: skip
+"""Columns of `traders`; null is no limit."""
+
+# What a holding would bring: the bid; what an oversold one would cost to buy back: the ask.
+_MARK = "CASE WHEN p.quantity < 0 THEN i.ask ELSE i.bid END"
+
+ACCOUNT = Statement(
+    "read_account",
+    f"""SELECT a.currency, a.cash, a.reserved, t.trading_state, t.limits_version, {", ".join(f"t.{n}" for n in LIMITS)},
+        (SELECT coalesce(sum(f.realized_pnl), 0) FROM fills f WHERE f.trader_id = $1 AND f.timestamp >= $2),
+        (SELECT count(*) FROM positions p LEFT JOIN instruments i USING (symbol)
+            WHERE p.trader_id = $1 AND p.quantity <> 0 AND {_MARK} IS NULL),
+        (SELECT coalesce(sum(p.quantity * {_MARK}), 0) FROM positions p JOIN instruments i USING (symbol)
+            WHERE p.trader_id = $1 AND p.quantity <> 0),
+        (SELECT coalesce(sum(p.cost_basis), 0) FROM positions p WHERE p.trader_id = $1 AND p.quantity <> 0)
+    FROM accounts a JOIN traders t ON t.id = a.trader_id WHERE a.trader_id = $1""",
+)
+POSITIONS = Statement(
+    "list_positions",
+    f"""SELECT p.symbol, p.quantity, p.reserved_quantity, p.cost_basis, p.realized_pnl, {_MARK}, coalesce(f.realized, 0)
+    FROM positions p LEFT JOIN instruments i USING (symbol)
+    LEFT JOIN (SELECT symbol, sum(realized_pnl) AS realized FROM fills
+        WHERE trader_id = $1 AND timestamp >= $2 GROUP BY symbol) f USING (symbol)
+    WHERE p.trader_id = $1 AND p.symbol > $3 AND (p.quantity <> 0 OR p.reserved_quantity <> 0 OR f.symbol IS NOT NULL)
+    ORDER BY p.symbol LIMIT $4""",
+)
+
+
+def account(trader_id: UUID, day_began: datetime) -> Call:
+    return Call(ACCOUNT, [trader_id, day_began])
+
+
+def account_from(row: Row, trader_id: UUID, orders_per_minute: int) -> Json:
+    """The document of a row of ACCOUNT. `orders_per_minute` is for traders without a limit of their own."""
+    currency, cash, reserved, trading_state, version = row[:5]
+    limits = dict(zip(LIMITS, row[5 : 5 + len(LIMITS)], strict=True))
+    realized, without_price, worth, cost = row[5 + len(LIMITS) :]
+    books = Account(trader_id, currency, cash, reserved)
+    # a sum over what has a price only would be a guess at the rest
+    value: Decimal | None = None if without_price else worth
+    return {
+        "trader_id": str(trader_id),
+        "currency": currency,
+        "cash": plain(cash),
+        "reserved": plain(reserved),
+        "buying_power": plain(books.buying_power),
+        "equity": None if value is None else plain(cash + value),
+        "realized_pnl_today": plain(realized),
+        "unrealized_pnl": None if value is None else plain(value - cost),
+        "trading_state": trading_state,
+        "limits": {
+            **limits_document(limits),
+            "orders_per_minute": limits["orders_per_minute"] or orders_per_minute,
+            "version": version,
+        },
+    }
+
+
+def limits_document(limits: dict[str, Decimal | int | None]) -> Json:
+    """Limits as programs see them: counts as integers, amounts as strings, null for none."""
+    return {
+        name: value if isinstance(value, int) else decimal_or_none(value) for name, value in limits.items()
+    }
+
+
+def positions(trader_id: UUID, day_began: datetime, after: str, limit: int) -> Call:
+    """Holdings with a symbol after that one, and those that were closed today."""
+    return Call(POSITIONS, [trader_id, day_began, after, limit])
+
+
+def position_from(row: Row) -> Json:
+    symbol, quantity, reserved, basis, realized, mark, realized_today = row
+    held = Position(symbol, quantity, reserved, basis, realized)
+    return {
+        "symbol": symbol,
+        "quantity": plain(quantity),
+        "available_quantity": plain(held.available_quantity),
+        "average_cost": decimal_or_none(held.average_cost),
+        "market_price": decimal_or_none(mark),
+        "unrealized_pnl": None if mark is None else plain(quantity * mark - basis),
+        "realized_pnl_today": plain(realized_today),
+    }

@@ -1,0 +1,1 @@
+"""What checks Surefill from outside: a demonstration, a benchmark, and the comparison of both ledgers they rest on."""

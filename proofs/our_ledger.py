@@ -1,0 +1,199 @@
+"""Our side of the books, read in one snapshot of the database with the worker's login (it sees all traders)."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import psycopg2
+import psycopg2.extras
+
+psycopg2.extras.register_uuid()  # type: ignore[no-untyped-call] # untyped in its stubs
+
+OPEN_STATES = frozenset({"QUEUED", "SENDING", "IN_DOUBT", "WORKING", "CANCELLING", "NEEDS_ATTENTION"})
+
+
+@dataclass(frozen=True)
+class OurOrder:
+    """One row of `orders`, as far as the comparison looks at it. Prices in US dollars."""
+
+    id: UUID
+    trader_id: UUID
+    symbol: str
+    side: str
+    quantity: Decimal
+    order_type: str
+    price: Decimal | None
+    status: str
+    execution_state: str
+    filled_quantity: Decimal
+    reservation_price: Decimal
+    attempts: int
+    venue_order_id: str | None
+    reason_code: str | None
+    alarm_code: str | None
+    log_seq: int
+    log_hash: bytes
+
+    @property
+    def is_closed(self) -> bool:
+        return self.execution_state == "CLOSED"
+
+    @property
+    def leaves_quantity(self) -> Decimal:
+        return Decimal(0) if self.is_closed else self.quantity - self.filled_quantity
+
+
+@dataclass(frozen=True)
+class OurFill:
+    """One row of `fills`. `position` numbers the fills in the order in which they were written."""
+
+    id: UUID
+    order_id: UUID
+    trader_id: UUID
+    symbol: str
+    side: str
+    quantity: Decimal
+    price: Decimal
+    commission: Decimal
+    venue_order_id: str
+    cumulative_quantity: Decimal
+    realized_pnl: Decimal
+
+
+@dataclass(frozen=True)
+class OurAttempt:
+    """One row of `order_attempts`."""
+
+    order_id: UUID
+    kind: str
+    number: int
+    outcome: str | None
+
+
+@dataclass(frozen=True)
+class OurLogEntry:
+    """One row of `execution_logs` that belongs to an order."""
+
+    order_id: UUID
+    chain_id: UUID
+    chain_seq: int
+    previous_hash: bytes
+    hash: bytes
+    action: str
+    execution_state: str | None
+
+
+@dataclass(frozen=True)
+class OurEvent:
+    """One row of `order_events`; `document` is the event without its seq."""
+
+    seq: int
+    order_id: UUID
+    event: str
+    recorded_at: datetime
+    document: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class OurAccount:
+    """A trader's money, in US dollars, and the number of its last event."""
+
+    trader_id: UUID
+    cash: Decimal
+    reserved: Decimal
+    head_seq: int
+
+
+@dataclass(frozen=True)
+class OurPosition:
+    """One row of `positions`."""
+
+    trader_id: UUID
+    symbol: str
+    quantity: Decimal
+    reserved_quantity: Decimal
+    cost_basis: Decimal
+    realized_pnl: Decimal
+
+
+@dataclass(frozen=True)
+class OurLedger:
+    """Everything at one moment."""
+
+    orders: Mapping[UUID, OurOrder]
+    fills: list[OurFill]
+    attempts: list[OurAttempt]
+    log: list[OurLogEntry]
+    events: Mapping[UUID, list[OurEvent]] = field(default_factory=dict)
+    """By trader, ascending."""
+    accounts: Mapping[UUID, OurAccount] = field(default_factory=dict)
+    positions: list[OurPosition] = field(default_factory=list)
+
+    @property
+    def open_orders(self) -> list[OurOrder]:
+        return [order for order in self.orders.values() if not order.is_closed]
+
+
+def read_our_ledger(worker_url: str) -> OurLedger:
+    """Read everything in one snapshot. `worker_url`: `DATABASE_URL_WORKER`. Raises psycopg2.OperationalError."""
+    with snapshot(worker_url) as cursor:
+        orders = _rows(cursor, OurOrder, "orders", "id, trader_id, symbol, side, quantity, order_type::text, price, "
+                       "status::text, execution_state, filled_quantity, reservation_price, attempts, venue_order_id, "
+                       "reason_code, alarm_code, log_seq, log_hash", "created_at")  # fmt: skip
+        fills = _rows(cursor, OurFill, "fills", "id, order_id, trader_id, symbol, side, quantity_filled, "
+                      "price_at_fill, commission, venue_order_id, cumulative_quantity, realized_pnl", "position")  # fmt: skip
+        attempts = _rows(cursor, OurAttempt, "order_attempts", "order_id, kind, number, outcome", "sent_at")
+        log = _rows(cursor, OurLogEntry, "execution_logs WHERE order_id IS NOT NULL", "order_id, chain_id, chain_seq, "
+                    "previous_hash, hash, action::text, execution_state", "chain_id, chain_seq")  # fmt: skip
+        accounts = _rows(cursor, OurAccount, "accounts JOIN event_counters USING (trader_id)",
+                         "trader_id, cash, reserved, head_seq", "trader_id")  # fmt: skip
+        positions = _rows(cursor, OurPosition, "positions", "trader_id, symbol, quantity, reserved_quantity, "
+                          "cost_basis, realized_pnl", "trader_id, symbol")  # fmt: skip
+        events: dict[UUID, list[OurEvent]] = {account.trader_id: [] for account in accounts}
+        cursor.execute(
+            "SELECT trader_id, seq, order_id, event, recorded_at, payload FROM order_events ORDER BY trader_id, seq"
+        )
+        for trader_id, *columns in cursor.fetchall():
+            events.setdefault(trader_id, []).append(OurEvent(*columns))
+    return OurLedger(
+        orders={order.id: order for order in orders},
+        fills=fills,
+        attempts=attempts,
+        log=[_with_bytes(entry) for entry in log],
+        events=events,
+        accounts={account.trader_id: account for account in accounts},
+        positions=positions,
+    )
+
+
+@contextlib.contextmanager
+def snapshot(url: str) -> Iterator[psycopg2.extensions.cursor]:
+    """A cursor that sees one moment of the database and changes nothing."""
+    with contextlib.closing(psycopg2.connect(url, connect_timeout=5)) as connection:
+        connection.set_session(isolation_level="REPEATABLE READ", readonly=True)
+        with connection.cursor() as cursor:
+            yield cursor
+        connection.rollback()
+
+
+def _rows[T](cursor: psycopg2.extensions.cursor, kind: type[T], source: str, columns: str, order: str) -> list[T]:
+    cursor.execute(f"SELECT {columns} FROM {source} ORDER BY {order}")  # noqa: S608 - constants of this file
+    return [kind(*row) for row in cursor.fetchall()]
+
+
+def _with_bytes(entry: OurLogEntry) -> OurLogEntry:
+    return OurLogEntry(
+        entry.order_id,
+        entry.chain_id,
+        entry.chain_seq,
+        bytes(entry.previous_hash),
+        bytes(entry.hash),
+        entry.action,
+        entry.execution_state,
+    )

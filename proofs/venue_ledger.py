@@ -1,0 +1,127 @@
+"""The other side of the books: what the simulated venue holds, through its control endpoint."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import urllib3
+
+_PATIENCE = urllib3.Retry(total=8, backoff_factor=0.2, status_forcelist=(), allowed_methods=None)
+"""The simulator may just be starting again after a kill. Everything asked for here may be asked for twice."""
+
+VENUE_ENDS = {
+    "filled": "FILLED",
+    "canceled": "CANCELLED",
+    "expired": "CANCELLED",
+    "replaced": "CANCELLED",
+    "rejected": "REJECTED",
+}
+"""The venue's final words and the status that ours must have then; every other word is not an end."""
+
+
+@dataclass(frozen=True)
+class VenueOrder:
+    """An order as the venue holds it."""
+
+    id: str
+    client_order_id: str
+    status: str
+    quantity: Decimal
+    filled_quantity: Decimal
+
+
+@dataclass(frozen=True)
+class VenueExecution:
+    """A fill as the venue made it. Price in US dollars."""
+
+    order_id: str
+    client_order_id: str
+    cumulative_quantity: Decimal
+    quantity: Decimal
+    price: Decimal
+
+
+@dataclass(frozen=True)
+class VenueLedger:
+    """Everything the venue has done."""
+
+    orders: list[VenueOrder]
+    executions: list[VenueExecution]
+
+
+class SimulatorControl:
+    """The simulator's control endpoint. Raises urllib3.exceptions.HTTPError when it does not answer in time."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._pool = urllib3.PoolManager(retries=_PATIENCE, timeout=urllib3.Timeout(10.0))
+
+    def ledger(self) -> VenueLedger:
+        """All orders and executions."""
+        document = self._ask("GET", "ledger")
+        return VenueLedger(
+            orders=[
+                VenueOrder(
+                    entry["id"],
+                    entry["client_order_id"],
+                    entry["status"],
+                    Decimal(entry["qty"]),
+                    Decimal(entry["filled_qty"]),
+                )
+                for entry in document["orders"]
+            ],
+            executions=[
+                VenueExecution(
+                    entry["order_id"],
+                    entry["client_order_id"],
+                    Decimal(entry["cum_qty"]),
+                    Decimal(entry["qty"]),
+                    Decimal(entry["price"]),
+                )
+                for entry in document["executions"]
+            ],
+        )
+
+    def requests(self, **where: str | int) -> list[dict[str, Any]]:
+        """The request log, oldest first; `where` as in the simulator's README (method, operation, fault …)."""
+        query = "&".join(f"{name}={value}" for name, value in where.items())
+        requests: list[dict[str, Any]] = self._ask("GET", f"requests?{query}")["requests"]
+        return requests
+
+    def add_faults(self, *rules: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Script faults; returns them with their ids."""
+        added: list[dict[str, Any]] = self._ask("POST", "faults", list(rules))
+        return added
+
+    def remove_faults(self) -> None:
+        """Take back every scripted fault; a profile of the start stays."""
+        self._ask("DELETE", "faults")
+
+    def stream_faults(self) -> Counter[str]:
+        """How often each fault of the stream struck since the simulator's last start."""
+        applied: dict[str, int] = self._ask("GET", "faults")["applied"]
+        return Counter({kind: count for kind, count in applied.items() if kind.startswith("stream_")})
+
+    def change_settings(self, **settings: str | int) -> None:
+        """Change delays and rules of the running simulator."""
+        self._ask("POST", "settings", settings)
+
+    def set_quote(self, symbol: str, **quote: str | bool) -> None:
+        """Set and freeze a quote: `bid`, `ask`, `bid_size`, `ask_size`, in US dollars and units."""
+        self._ask("POST", "quotes", {"symbol": symbol, **quote})
+
+    def _ask(self, method: str, path: str, body: Any = None) -> Any:
+        answer = self._pool.request(
+            method,
+            f"{self._url}/simulator/{path}",
+            body=None if body is None else json.dumps(body),
+            headers={"Content-Type": "application/json"},
+        )
+        if answer.status != 200:
+            raise RuntimeError(f"the simulator answered {answer.status} to {method} {path}: {answer.data[:300]!r}")
+        return json.loads(answer.data)
