@@ -122,7 +122,7 @@ class EmbeddedPostgres:
                     return
             except psycopg2.OperationalError as error:
                 if time.monotonic() > deadline:
-                    reason = str(error).strip().splitlines()[-1]
+                    reason = str(error).strip().splitlines()[0]
                     raise CannotStart(
                         f"the embedded PostgreSQL did not start within {seconds:g} s: {reason}"
                     ) from error

@@ -42,7 +42,7 @@ _READY_SECONDS = 60.0
 _RESTART_SECONDS = 10.0
 _POLL_SECONDS = 0.05
 # A program that ends this often before the system is ready will not come up by itself.
-_HOPELESS_DEATHS = 5
+_HOPELESS_DEATHS = 3
 
 # How each process is asked to stop. The default is SIGTERM to the process and its children, ten seconds.
 _STOPPING: Mapping[str, Mapping[str, object]] = {
@@ -435,7 +435,7 @@ class LocalStack:
             with closing(psycopg2.connect(url.replace("+psycopg2", "", 1), connect_timeout=5)):
                 pass
         except psycopg2.OperationalError as error:
-            reason = str(error).strip().splitlines()[-1]
+            reason = str(error).strip().splitlines()[0]
             raise CannotStart(f"the database that DATABASE_URL names cannot be reached: {reason}") from error
         self._run_tool(["alembic", "upgrade", "head"], "the database could not be migrated")
 

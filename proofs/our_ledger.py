@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import psycopg2
@@ -15,7 +15,7 @@ import psycopg2.extras
 
 psycopg2.extras.register_uuid()  # type: ignore[no-untyped-call] # untyped in its stubs
 
-OPEN_STATES = frozenset({"QUEUED", "SENDING", "IN_DOUBT", "WORKING", "CANCELLING", "NEEDS_ATTENTION"})
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -182,7 +182,7 @@ def snapshot(url: str) -> Iterator[psycopg2.extensions.cursor]:
         connection.rollback()
 
 
-def _rows[T](cursor: psycopg2.extensions.cursor, kind: type[T], source: str, columns: str, order: str) -> list[T]:
+def _rows(cursor: psycopg2.extensions.cursor, kind: type[T], source: str, columns: str, order: str) -> list[T]:
     cursor.execute(f"SELECT {columns} FROM {source} ORDER BY {order}")  # noqa: S608 - constants of this file
     return [kind(*row) for row in cursor.fetchall()]
 

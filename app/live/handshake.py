@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from uuid import UUID
 
 from app.storage.api_keys import Identity
 
@@ -80,24 +79,3 @@ def starting_point(credentials: Credentials, head_seq: int) -> int:
             head_seq=head_seq,
         )
     return credentials.last_seq
-
-
-@dataclass(eq=False, slots=True)
-class Connection:
-    """One client that listens."""
-
-    sid: str
-    """Socket.IO's name for it."""
-    trader_id: UUID
-    key_id: UUID
-    key_prefix: str
-    key_hash: bytes = field(repr=False)
-    head_seq: int
-    """The trader's head when the connection began."""
-    cursor: int
-    """The seq of the last event that was handed to the socket. Only the feed's own loop moves it."""
-    socket: object = field(repr=False)
-    """Engine.IO's record of the client."""
-    began_at: float
-    """Seconds of the monotonic clock."""
-    delivered: int = 0

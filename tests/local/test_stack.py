@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -24,6 +25,7 @@ from app.settings import PROJECT_ROOT, load_settings
 from local.cannot_start import CannotStart
 from local.leftovers import MARK, StartedProcesses, left_over
 from local.memory import Memory
+from local.services import end_left_over
 from local.stack import LocalStack
 
 EVERYTHING = ["web", "worker", "listener", "sweeper", "quotes", "simulator", "postgres", "redis"]
@@ -38,7 +40,9 @@ def said() -> list[str]:
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory, stub_root: Path, said: list[str]) -> Iterator[LocalStack]:
     folder = tmp_path_factory.mktemp("stack") / "var"
-    with LocalStack(folder, {"ORDER_TIMEOUT_SECONDS": "7"}, root=stub_root, report=said.append) as running:
+    with LocalStack(
+        folder, {"ORDER_TIMEOUT_SECONDS": "7"}, root=stub_root, durable=False, report=said.append
+    ) as running:
         yield running
 
 
@@ -124,7 +128,7 @@ def test_a_second_system_on_the_same_folder_is_refused_and_the_first_runs_on(
 ) -> None:
     before = stack.pid("web")
     with pytest.raises(CannotStart, match=rf"already runs on .* \(pid {os.getpid()}\)"):
-        LocalStack(stack.folder, root=stub_root).start()
+        LocalStack(stack.folder, root=stub_root, durable=False).start()
 
     assert stack.pid("web") == before
 
@@ -143,7 +147,7 @@ def test_a_killed_supervisor_is_replaced_with_everything_under_it(stack: LocalSt
 
 def test_nothing_is_left_running_after_stop(tmp_path: Path, stub_root: Path) -> None:
     folder = tmp_path / "var"
-    with LocalStack(folder, root=stub_root) as running:
+    with LocalStack(folder, root=stub_root, durable=False) as running:
         wait_for(lambda: len(running.pids("worker")) == 2)
         assert len(processes_of(folder)) > len(EVERYTHING)
 
@@ -154,7 +158,9 @@ def test_a_proxy_can_be_put_between_the_processes_and_what_they_use(tmp_path: Pa
     def rewire(environment: dict[str, str]) -> dict[str, str]:
         return environment | {"REDIS_URL": "redis://127.0.0.1:1/0", "SIMULATOR_URL": "http://127.0.0.1:2"}
 
-    with LocalStack(tmp_path / "var", root=stub_root, rewire=rewire, programs=["web", "simulator"]) as running:
+    with LocalStack(
+        tmp_path / "var", root=stub_root, durable=False, rewire=rewire, programs=["web", "simulator"]
+    ) as running:
         web = environment_of_web(running)
         assert (web["REDIS_URL"], web["SIMULATOR_URL"]) == ("redis://127.0.0.1:1/0", "http://127.0.0.1:2")
         assert running.settings.redis_url != web["REDIS_URL"]
@@ -168,7 +174,7 @@ def test_a_venue_of_ones_own_runs_no_simulator(tmp_path: Path, stub_root: Path) 
         "APCA_API_SECRET_KEY": "secret",
         "VENUE_CLIENT_ID_UNIQUENESS": "none",
     }
-    with LocalStack(tmp_path / "var", venue, root=stub_root) as running:
+    with LocalStack(tmp_path / "var", venue, root=stub_root, durable=False) as running:
         assert not (tmp_path / "var" / "log" / "simulator.log").exists()
         assert "SIMULATOR_URL" not in environment_of_web(running)
 
@@ -177,7 +183,7 @@ def test_a_database_and_a_redis_of_ones_own_are_used_and_none_is_embedded(
     tmp_path: Path, stub_root: Path, database: str
 ) -> None:
     own = {"DATABASE_URL": database, "REDIS_URL": "redis://127.0.0.1:1/0"}
-    with LocalStack(tmp_path / "var", own, root=stub_root, programs=["web"]) as running:
+    with LocalStack(tmp_path / "var", own, root=stub_root, durable=False, programs=["web"]) as running:
         assert running.settings.database_url == database
     assert not (tmp_path / "var" / "postgres").exists()
 
@@ -197,7 +203,7 @@ def test_what_cannot_work_is_one_line_and_leaves_nothing_running(
     tmp_path: Path, stub_root: Path, given: dict[str, str], line: str
 ) -> None:
     with pytest.raises(CannotStart, match=line) as caught:
-        LocalStack(tmp_path / "var", given, root=stub_root).start()
+        LocalStack(tmp_path / "var", given, root=stub_root, durable=False).start()
 
     assert "\n" not in str(caught.value)
     assert processes_of(tmp_path / "var") == []
@@ -209,7 +215,7 @@ def test_a_taken_port_is_one_line_that_names_another(tmp_path: Path, stub_root: 
         somebody.listen()
         port = somebody.getsockname()[1]
         with pytest.raises(CannotStart, match=rf"^port {port} is taken .* PORT={port + 1} make run$"):
-            LocalStack(tmp_path / "var", {"PORT": str(port)}, root=stub_root).start()
+            LocalStack(tmp_path / "var", {"PORT": str(port)}, root=stub_root, durable=False).start()
 
 
 def test_a_web_process_that_cannot_come_up_is_one_line_with_its_last_words(tmp_path: Path) -> None:
@@ -220,7 +226,7 @@ def test_a_web_process_that_cannot_come_up_is_one_line_with_its_last_words(tmp_p
     (root / "Procfile").write_text("web: python -c \"raise SystemExit('no such module: surefill')\"\n")
 
     with pytest.raises(CannotStart, match=r"does not come up: no such module: surefill"):
-        LocalStack(tmp_path / "var", root=root).start()
+        LocalStack(tmp_path / "var", root=root, durable=False).start()
 
 
 # --- `make run` as a process of its own ---------------------------------------------------------------------------
@@ -261,6 +267,10 @@ def runner(tmp_path: Path, stub_root: Path) -> Iterator[Callable[[], subprocess.
         process.wait(60)
         assert process.stdout is not None
         process.stdout.close()
+    end_left_over(Memory(tmp_path / "var"))
+    outside = Memory(tmp_path / "var").get("server_home")
+    if outside is not None:  # `run` keeps its data, wherever that had to go
+        shutil.rmtree(outside)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

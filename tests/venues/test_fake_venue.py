@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -79,8 +79,8 @@ class FakeScene:
 
 class TestFakeVenue(VenueConformance):
     @pytest.fixture(params=list(ClientIdUniqueness))
-    def scene(self, request: pytest.FixtureRequest) -> Iterator[Scene]:
-        yield FakeScene(request.param)
+    def scene(self, request: pytest.FixtureRequest) -> Scene:
+        return FakeScene(request.param)
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import time
 
 print(json.dumps(dict(os.environ)), flush=True)
 if sys.argv[1] == "worker":
-    subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    # Like Celery's children it ends when its parent is gone and the pipe between them closes.
+    subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE)
 while True:
     time.sleep(1)

@@ -1,0 +1,99 @@
+"""What the feed reads from PostgreSQL: the only place its events come from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import NamedTuple, Protocol
+from uuid import UUID
+
+from app.storage import order_events
+from app.storage.transaction import Call, Database, Statement
+
+# One query for many traders, each from its own place. The join is lateral so that each place is one short index scan.
+PAGES = Statement(
+    "feed_pages",
+    """SELECT wanted.place, page.seq, page.payload::text
+    FROM unnest($1::uuid[], $2::bigint[]) WITH ORDINALITY AS wanted (trader_id, after, place)
+    CROSS JOIN LATERAL (
+        SELECT seq, payload FROM order_events e WHERE e.trader_id = wanted.trader_id AND e.seq > wanted.after
+        ORDER BY e.seq LIMIT $3) page
+    ORDER BY wanted.place, page.seq""",
+)
+
+# Row security shows one key at a time, the one whose hash is named. So the keys are named and looked at in turn,
+# all in one message, and those that are not valid any more are collected in a setting of the session.
+_DEAD_KEYS = "surefill.dead_keys"
+NO_DEAD_KEYS = Statement("feed_no_dead_keys", f"SELECT set_config('{_DEAD_KEYS}', '', false)")
+NAME_KEY = Statement("feed_name_key", "SELECT set_config('app.key_hash', $1::text, true)")
+LOOK_AT_KEY = Statement(
+    "feed_look_at_key",
+    f"""SELECT set_config('{_DEAD_KEYS}', current_setting('{_DEAD_KEYS}') || $1::text || ',', false)
+    WHERE NOT EXISTS (
+        SELECT FROM api_keys WHERE key_hash = decode($1::text, 'hex') AND revoked_at IS NULL
+        AND (expires_at IS NULL OR expires_at > $2::timestamptz))""",
+)
+_KEYS_IN_A_MESSAGE = 200
+
+
+class Place(NamedTuple):
+    """Where to read on: the events of a trader after a seq."""
+
+    trader_id: UUID
+    after: int
+
+
+class EventSource(Protocol):
+    """The truth, as the feed reads it. Every method raises DatabaseUnavailable."""
+
+    def head(self, trader_id: UUID) -> int:
+        """How many events the trader has."""
+        ...
+
+    def heads(self, traders: Sequence[UUID]) -> Mapping[UUID, int]:
+        """The same for several traders, in one query."""
+        ...
+
+    def pages(self, places: Sequence[Place], limit: int) -> Sequence[Sequence[tuple[int, bytes]]]:
+        """For each place, in their order, at most `limit` events as (seq, JSON document), ascending."""
+        ...
+
+    def invalid_keys(self, hashes: Iterable[bytes], now: datetime) -> set[bytes]:
+        """Those of the keys that are revoked, expired or gone."""
+        ...
+
+
+class PostgresEvents:
+    """EventSource over the API's login."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def head(self, trader_id: UUID) -> int:
+        return self.heads([trader_id]).get(trader_id, 0)
+
+    def heads(self, traders: Sequence[UUID]) -> Mapping[UUID, int]:
+        with self._database.transaction() as transaction:
+            return dict(transaction.fetch(Call(order_events.HEADS, [list(traders)])))
+
+    def pages(self, places: Sequence[Place], limit: int) -> Sequence[Sequence[tuple[int, bytes]]]:
+        traders = [place.trader_id for place in places]
+        named = {"app.trader_ids": "{%s}" % ",".join(map(str, dict.fromkeys(traders)))}
+        with self._database.transaction(named) as transaction:
+            rows = transaction.fetch(Call(PAGES, [traders, [place.after for place in places], limit]))
+        pages: list[list[tuple[int, bytes]]] = [[] for _ in places]
+        for place, seq, payload in rows:
+            pages[place - 1].append((seq, order_events.numbered(seq, payload.encode())))
+        return pages
+
+    def invalid_keys(self, hashes: Iterable[bytes], now: datetime) -> set[bytes]:
+        asked = [key_hash.hex() for key_hash in dict.fromkeys(hashes)]
+        invalid: set[bytes] = set()
+        for first in range(0, len(asked), _KEYS_IN_A_MESSAGE):
+            calls = [Call(NO_DEAD_KEYS)]
+            for key_hash in asked[first : first + _KEYS_IN_A_MESSAGE]:
+                calls += [Call(NAME_KEY, [key_hash]), Call(LOOK_AT_KEY, [key_hash, now])]
+            with self._database.transaction() as transaction:
+                dead = transaction.finish(*calls, returning=_DEAD_KEYS) or ""
+            invalid.update(bytes.fromhex(key_hash) for key_hash in dead.split(",") if key_hash)
+        return invalid

@@ -1,0 +1,382 @@
+"""Both ledgers compared: ours in PostgreSQL, the venue's in the simulator, and what the clients were told.
+
+`compare` knows nothing of how the orders came about, so it serves the demonstration, the chaos run and the tests
+alike. It wants a moment of rest: nothing may be in flight between the two ledgers while they are read.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from proofs.our_ledger import OurEvent, OurFill, OurLedger, OurLogEntry, OurOrder
+from proofs.venue_ledger import VENUE_ENDS, VenueLedger, VenueOrder
+
+_GENESIS = bytes(32)
+_MOST_SENTENCES = 12
+"""Of one kind; the counters are complete all the same."""
+_ENDS = {"FILLED": "FILLED", "REJECTED": "REJECTED", "CANCELLED": "CANCELLED"}
+"""Status of a closed order -> action of the audit row that ended it."""
+
+
+@dataclass(frozen=True)
+class Acknowledged:
+    """An order that a client holds a 201 for, with what it asked for. Price in US dollars."""
+
+    order_id: UUID
+    trader_id: UUID
+    symbol: str
+    side: str
+    quantity: Decimal
+    order_type: str
+    price: Decimal | None
+
+
+@dataclass
+class ReceivedFeed:
+    """What one socket client was told, in the order of arrival, over all its reconnects."""
+
+    trader_id: UUID
+    after_seq: int = 0
+    """The last event before it began to listen."""
+    events: list[Mapping[str, Any]] = field(default_factory=list)
+
+
+@dataclass
+class Comparison:
+    """What differs. Every counter but the first group must be zero."""
+
+    orders: int = 0
+    filled: int = 0
+    rejected: int = 0
+    cancelled: int = 0
+    fills: int = 0
+    events: int = 0
+
+    lost: int = 0
+    """Acknowledged orders that we do not have, or have with other terms."""
+    duplicated: int = 0
+    """Orders beyond the first that the venue holds under one client order id."""
+    unknown: int = 0
+    """Orders without an end."""
+    orphans: int = 0
+    """Orders at the venue that we do not have, or that we tie to another of its orders."""
+    ghosts: int = 0
+    """Orders that we believe to be at the venue, and that it does not have."""
+    overfilled: int = 0
+    wrong_ends: int = 0
+    """Orders whose end, or whose executed quantity, is not what the venue says."""
+    missing_fills: int = 0
+    """Executions of the venue that we do not have."""
+    invented_fills: int = 0
+    """Fills of ours that the venue does not have."""
+    wrong_books: int = 0
+    """Accounts and positions that do not follow from fills and open orders."""
+    audit_gaps: int = 0
+    event_gaps: int = 0
+    """Traders' events that are not numbered without gaps, or do not end as the order did."""
+    missing_events: int = 0
+    """Events of ours that a socket client never received, or received altered."""
+    repeated_events: int = 0
+    """Events that a socket client received twice or out of order."""
+    alarms: int = 0
+    """Orders that carry an alarm: something that must be looked at by a person."""
+    differences: list[str] = field(default_factory=list)
+    """One sentence for each, at most a dozen of a kind."""
+
+    @property
+    def holds(self) -> bool:
+        """Whether nothing differs."""
+        return not self.counters()
+
+    def counters(self) -> dict[str, int]:
+        """What is not zero and ought to be."""
+        return {name: count for name in _MUST_BE_ZERO if (count := getattr(self, name))}
+
+    def note(self, counter: str, sentence: str, count: int = 1) -> None:
+        """Count a difference, and keep its sentence unless there are many of its kind."""
+        total = getattr(self, counter) + count
+        setattr(self, counter, total)
+        if total <= _MOST_SENTENCES:
+            self.differences.append(f"{counter}: {sentence}")
+
+
+_MUST_BE_ZERO = (
+    "lost", "duplicated", "unknown", "orphans", "ghosts", "overfilled", "wrong_ends", "missing_fills",
+    "invented_fills", "wrong_books", "audit_gaps", "event_gaps", "missing_events", "repeated_events", "alarms",
+)  # fmt: skip
+
+
+def compare(
+    ours: OurLedger,
+    venue: VenueLedger,
+    *,
+    acknowledged: Iterable[Acknowledged] = (),
+    deposits: Mapping[UUID, Decimal] | None = None,
+    feeds: Sequence[ReceivedFeed] = (),
+) -> Comparison:
+    """Compare everything with everything.
+
+    `acknowledged`: what clients hold a 201 for. `deposits`: each trader's cash before its first order, in US dollars;
+    accounts of other traders are not recomputed. `feeds`: what socket clients received.
+    """
+    found = Comparison(orders=len(ours.orders), fills=len(ours.fills), events=sum(map(len, ours.events.values())))
+    _count_ends(found, ours)
+    _compare_acknowledged(found, ours, acknowledged)
+    _compare_orders(found, ours, venue)
+    _compare_executions(found, ours, venue)
+    _recompute_books(found, ours, deposits or {})
+    _check_audit(found, ours)
+    _check_events(found, ours)
+    for feed in feeds:
+        _compare_feed(found, ours.events.get(feed.trader_id, []), feed)
+    return found
+
+
+def _count_ends(found: Comparison, ours: OurLedger) -> None:
+    statuses = Counter(order.status for order in ours.orders.values())
+    found.filled, found.rejected, found.cancelled = (statuses[status] for status in ("FILLED", "REJECTED", "CANCELLED"))
+    for order in ours.open_orders:
+        found.note("unknown", f"order {order.id} has not ended: {order.status}, {order.execution_state}")
+    for order in ours.orders.values():
+        if order.alarm_code is not None:
+            found.note("alarms", f"order {order.id} carries the alarm {order.alarm_code}")
+
+
+def _compare_acknowledged(found: Comparison, ours: OurLedger, acknowledged: Iterable[Acknowledged]) -> None:
+    for promise in acknowledged:
+        order = ours.orders.get(promise.order_id)
+        if order is None:
+            found.note("lost", f"order {promise.order_id} was acknowledged and does not exist")
+        elif promise != Acknowledged(
+            order.id, order.trader_id, order.symbol, order.side, order.quantity, order.order_type, order.price
+        ):
+            found.note("lost", f"order {promise.order_id} is not the one that was acknowledged: {promise}")
+
+
+# -- orders and executions against the venue's ---------------------------------------------------------------------
+
+
+def _compare_orders(found: Comparison, ours: OurLedger, venue: VenueLedger) -> None:
+    at_venue: dict[str, list[VenueOrder]] = defaultdict(list)
+    for theirs in venue.orders:
+        at_venue[theirs.client_order_id].append(theirs)
+    for client_order_id, theirs_of_one in at_venue.items():
+        order = ours.orders.get(_uuid(client_order_id))
+        if len(theirs_of_one) > 1:
+            found.note(
+                "duplicated",
+                f"the venue has {len(theirs_of_one)} orders with the client order id {client_order_id}",
+                len(theirs_of_one) - 1,
+            )
+        if order is None:
+            found.note("orphans", f"the venue's order {theirs_of_one[0].id} ({client_order_id}) is not ours")
+    for order in ours.orders.values():
+        _compare_order(found, order, at_venue.get(str(order.id), []))
+
+
+def _compare_order(found: Comparison, order: OurOrder, at_venue: Sequence[VenueOrder]) -> None:
+    if order.filled_quantity > order.quantity:
+        found.note("overfilled", f"order {order.id} filled {order.filled_quantity} of {order.quantity}")
+    if not at_venue:
+        if order.venue_order_id is not None:
+            found.note("ghosts", f"order {order.id} is {order.venue_order_id} for us, and the venue does not have it")
+        elif order.filled_quantity or order.status == "FILLED":
+            found.note("wrong_ends", f"order {order.id} is {order.status}, and the venue never had it")
+        return
+    theirs = next((one for one in at_venue if one.id == order.venue_order_id), at_venue[0])
+    executed = sum(one.filled_quantity for one in at_venue)
+    if executed > order.quantity:
+        found.note("overfilled", f"the venue executed {executed} of order {order.id} for {order.quantity}")
+    if order.venue_order_id != theirs.id and not _refused_outright(order, theirs):
+        found.note("orphans", f"order {order.id} is tied to {order.venue_order_id}, the venue calls it {theirs.id}")
+    their_end = VENUE_ENDS.get(theirs.status)
+    our_end = order.status if order.is_closed else None
+    if their_end != our_end or theirs.filled_quantity != order.filled_quantity:
+        found.note(
+            "wrong_ends",
+            f"order {order.id} is {order.status} with {order.filled_quantity} filled, "
+            f"the venue says {theirs.status} with {theirs.filled_quantity}",
+        )
+
+
+def _refused_outright(order: OurOrder, theirs: VenueOrder) -> bool:
+    """A venue may enter an order only to reject it; we then keep its refusal and not its number."""
+    return order.venue_order_id is None and theirs.status == "rejected" and not theirs.filled_quantity
+
+
+def _compare_executions(found: Comparison, ours: OurLedger, venue: VenueLedger) -> None:
+    our_fills = Counter(
+        (str(fill.order_id), fill.venue_order_id, fill.cumulative_quantity, fill.quantity, fill.price)
+        for fill in ours.fills
+    )
+    their_fills = Counter(
+        (one.client_order_id, one.order_id, one.cumulative_quantity, one.quantity, one.price)
+        for one in venue.executions
+    )
+    for missing, count in (their_fills - our_fills).items():
+        found.note("missing_fills", f"order {missing[0]}: {_said(missing)} is the venue's and not ours", count)
+    for invented, count in (our_fills - their_fills).items():
+        found.note("invented_fills", f"order {invented[0]}: {_said(invented)} is ours and not the venue's", count)
+    filled: dict[UUID, Decimal] = defaultdict(Decimal)
+    for fill in ours.fills:
+        filled[fill.order_id] += fill.quantity
+    for order in ours.orders.values():
+        if filled[order.id] != order.filled_quantity:
+            found.note(
+                "wrong_ends", f"order {order.id} says {order.filled_quantity} filled, its fills say {filled[order.id]}"
+            )
+
+
+def _said(execution: tuple[str, str, Decimal, Decimal, Decimal]) -> str:
+    _, venue_order_id, cumulative, quantity, price = execution
+    return f"{quantity.normalize():f} at {price.normalize():f} (up to {cumulative.normalize():f} of {venue_order_id})"
+
+
+# -- money ----------------------------------------------------------------------------------------------------------
+
+
+def _recompute_books(found: Comparison, ours: OurLedger, deposits: Mapping[UUID, Decimal]) -> None:
+    cash = {trader_id: deposits[trader_id] for trader_id in ours.accounts if trader_id in deposits}
+    bought: dict[tuple[UUID, str], _Holding] = defaultdict(_Holding)
+    reserved: dict[UUID, Decimal] = defaultdict(Decimal)
+    for fill in ours.fills:
+        bought[fill.trader_id, fill.symbol].take(fill)
+        if fill.trader_id in cash:
+            paid = fill.quantity * fill.price
+            cash[fill.trader_id] -= (paid if fill.side == "BUY" else -paid) + fill.commission
+    for order in ours.orders.values():
+        if order.side == "BUY":
+            reserved[order.trader_id] += order.leaves_quantity * order.reservation_price
+        else:
+            bought[order.trader_id, order.symbol].reserved += order.leaves_quantity
+    for account in ours.accounts.values():
+        if account.reserved != reserved[account.trader_id]:
+            found.note(
+                "wrong_books",
+                f"trader {account.trader_id} has {account.reserved} reserved, its open orders need "
+                f"{reserved[account.trader_id]}",
+            )
+        if account.trader_id in cash and account.cash != cash[account.trader_id]:
+            found.note(
+                "wrong_books",
+                f"trader {account.trader_id} has {account.cash} in cash, its fills say {cash[account.trader_id]}",
+            )
+    stored = {(position.trader_id, position.symbol): position for position in ours.positions}
+    for (trader_id, symbol), holding in bought.items():
+        position = stored.get((trader_id, symbol))
+        if position is None:
+            if holding != _Holding():
+                found.note("wrong_books", f"trader {trader_id} has no position in {symbol}, its fills say otherwise")
+        elif holding != _Holding(
+            position.quantity, position.reserved_quantity, position.cost_basis, position.realized_pnl
+        ):
+            found.note("wrong_books", f"trader {trader_id}, {symbol}: {position} does not follow from fills: {holding}")
+    for position in ours.positions:
+        if (position.trader_id, position.symbol) not in bought and (position.quantity or position.reserved_quantity):
+            found.note("wrong_books", f"trader {position.trader_id} holds {position.symbol} without ever trading it")
+
+
+@dataclass
+class _Holding:
+    """A position as fills and open orders make it. Money in US dollars.
+
+    The cost basis follows from conservation alone: what was paid, less what was received, plus what was realized.
+    """
+
+    quantity: Decimal = Decimal(0)
+    reserved: Decimal = Decimal(0)
+    cost_basis: Decimal = Decimal(0)
+    realized_pnl: Decimal = Decimal(0)
+
+    def take(self, fill: OurFill) -> None:
+        sign = 1 if fill.side == "BUY" else -1
+        self.quantity += sign * fill.quantity
+        self.cost_basis += sign * fill.quantity * fill.price + fill.realized_pnl + fill.commission
+        self.realized_pnl += fill.realized_pnl
+
+
+# -- audit and events -----------------------------------------------------------------------------------------------
+
+
+def _check_audit(found: Comparison, ours: OurLedger) -> None:
+    log: dict[UUID, list[OurLogEntry]] = defaultdict(list)
+    for entry in ours.log:
+        log[entry.order_id].append(entry)
+    fills = Counter(fill.order_id for fill in ours.fills)
+    submits = Counter(attempt.order_id for attempt in ours.attempts if attempt.kind == "SUBMIT")
+    for order in ours.orders.values():
+        for complaint in _audit_complaints(order, log[order.id], fills[order.id], submits[order.id]):
+            found.note("audit_gaps", f"order {order.id}: {complaint}")
+
+
+def _audit_complaints(order: OurOrder, log: Sequence[OurLogEntry], fills: int, submits: int) -> Iterator[str]:
+    if [entry.action for entry in log[:2]] != ["SUBMITTED", "APPROVED"]:
+        yield f"its log begins with {[entry.action for entry in log[:2]]}"
+    if [entry.chain_seq for entry in log] != list(range(1, order.log_seq + 1)):
+        yield f"its log has the numbers {[entry.chain_seq for entry in log]} and not 1 to {order.log_seq}"
+    previous = _GENESIS
+    for entry in log:
+        if entry.previous_hash != previous or entry.chain_id != order.id:
+            yield f"row {entry.chain_seq} does not continue the row before it"
+        previous = entry.hash
+    if previous != order.log_hash:
+        yield "its log does not end with the hash that the order holds"
+    actions = Counter(entry.action for entry in log)
+    if actions["FILLED"] != fills:
+        yield f"{fills} fills and {actions['FILLED']} rows that say FILLED"
+    sends = sum(entry.action == "EXECUTED" and entry.execution_state == "SENDING" for entry in log)
+    if sends != submits or submits != order.attempts:
+        yield f"{order.attempts} attempts, {submits} attempt rows, {sends} audit rows of an attempt that leaves"
+    if order.is_closed and not any(
+        entry.action == _ENDS[order.status] and entry.execution_state == "CLOSED" for entry in log
+    ):
+        yield f"it is {order.status}, and no row says how that came about"
+
+
+def _check_events(found: Comparison, ours: OurLedger) -> None:
+    last: dict[UUID, OurEvent] = {}
+    for trader_id, events in ours.events.items():
+        account = ours.accounts.get(trader_id)
+        head = account.head_seq if account is not None else len(events)
+        numbers = [event.seq for event in events]
+        if numbers != list(range(1, head + 1)):
+            gaps = sorted(set(range(1, head + 1)) - set(numbers))
+            found.note("event_gaps", f"trader {trader_id} has {len(numbers)} events up to {head}, without {gaps[:5]}")
+        last.update({event.order_id: event for event in events})
+    for order in ours.orders.values():
+        event = last.get(order.id)
+        told = None if event is None else (event.document["status"], event.document["execution_state"])
+        if told != (order.status, order.execution_state):
+            found.note(
+                "event_gaps", f"order {order.id} is {order.status}, {order.execution_state}; its last event said {told}"
+            )
+
+
+def _compare_feed(found: Comparison, events: Sequence[OurEvent], feed: ReceivedFeed) -> None:
+    expected = {event.seq: event for event in events if event.seq > feed.after_seq}
+    next_seq = feed.after_seq + 1
+    received: set[int] = set()
+    for document in feed.events:
+        seq = int(document["seq"])
+        if seq < next_seq:
+            found.note("repeated_events", f"a client of trader {feed.trader_id} received event {seq} for {next_seq}")
+        next_seq = max(next_seq, seq + 1)
+        event = expected.get(seq)
+        if event is None or {name: value for name, value in document.items() if name != "seq"} != event.document:
+            found.note("missing_events", f"trader {feed.trader_id}: event {seq} reached the client altered")
+        else:
+            received.add(seq)
+    for seq in sorted(expected.keys() - received):
+        found.note("missing_events", f"event {seq} of trader {feed.trader_id} never reached its client")
+
+
+def _uuid(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError:
+        return UUID(int=0)  # no order has it
