@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from functools import cache
+from functools import cache, cached_property
 
 import click
 import redis
@@ -11,7 +11,7 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from flask import Flask
 
-from app import cli
+from app import cli, live
 from app.api import account, events, health, market, not_yet, orders, problems, request_log
 from app.api.bodies import LARGEST_BODY
 from app.api.intake import EXTENSION, Intake
@@ -27,13 +27,17 @@ ROUTES = (account, events, market, not_yet, orders)
 
 
 class Serving:
-    """The connections of one web process: made on first use, so after the fork, and only where something is served."""
+    """The connections of one web process: made after the fork, and not at all for a command that serves nothing."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._lock = threading.Lock()
         self._intake: Intake | None = None
         self._process: Process | None = None
+
+    @cached_property
+    def api_keys(self) -> PostgresApiKeys:
+        return PostgresApiKeys(self.process().database)
 
     def process(self) -> Process:
         with self._lock:
@@ -47,7 +51,7 @@ class Serving:
             self._intake = Intake(
                 ports=process.ports,
                 database=process.database,
-                api_keys=PostgresApiKeys(process.database),
+                api_keys=self.api_keys,
                 acceptance=process.acceptance,
                 venue=venue_name(self._settings),
                 orders_per_minute=self._settings.order_rate_limit_per_minute,
@@ -75,6 +79,7 @@ def create_web_app(settings: Settings | None = None) -> Flask:
     app.url_map.strict_slashes = True
     serving = Serving(settings)
     app.extensions[EXTENSION] = serving.intake
+    app.extensions["surefill.serving"] = serving
     request_log.register(app)
     problems.register(app)
     app.register_blueprint(blueprint)
@@ -82,6 +87,7 @@ def create_web_app(settings: Settings | None = None) -> Flask:
     cli.register(app, settings, worker_process)
     if _serves():
         configure_logging("web", settings.log_level)
+        live.attach(app, serving.process(), serving.api_keys)
     return app
 
 

@@ -51,7 +51,7 @@ class OurOrder:
 
 @dataclass(frozen=True)
 class OurFill:
-    """One row of `fills`. `position` numbers the fills in the order in which they were written."""
+    """One row of `fills`. Price, commission and profit in US dollars."""
 
     id: UUID
     order_id: UUID
@@ -140,21 +140,28 @@ class OurLedger:
         return [order for order in self.orders.values() if not order.is_closed]
 
 
+_ORDERS = """SELECT id, trader_id, symbol, side, quantity, order_type::text, price, status::text, execution_state,
+    filled_quantity, reservation_price, attempts, venue_order_id, reason_code, alarm_code, log_seq, log_hash
+    FROM orders ORDER BY created_at"""
+_FILLS = """SELECT id, order_id, trader_id, symbol, side, quantity_filled, price_at_fill, commission, venue_order_id,
+    cumulative_quantity, realized_pnl FROM fills ORDER BY position"""
+_ATTEMPTS = "SELECT order_id, kind, number, outcome FROM order_attempts ORDER BY sent_at"
+_LOG = """SELECT order_id, chain_id, chain_seq, previous_hash, hash, action::text, execution_state
+    FROM execution_logs WHERE order_id IS NOT NULL ORDER BY chain_id, chain_seq"""
+_ACCOUNTS = "SELECT trader_id, cash, reserved, head_seq FROM accounts JOIN event_counters USING (trader_id)"
+_POSITIONS = """SELECT trader_id, symbol, quantity, reserved_quantity, cost_basis, realized_pnl
+    FROM positions ORDER BY trader_id, symbol"""
+
+
 def read_our_ledger(worker_url: str) -> OurLedger:
     """Read everything in one snapshot. `worker_url`: `DATABASE_URL_WORKER`. Raises psycopg2.OperationalError."""
     with snapshot(worker_url) as cursor:
-        orders = _rows(cursor, OurOrder, "orders", "id, trader_id, symbol, side, quantity, order_type::text, price, "
-                       "status::text, execution_state, filled_quantity, reservation_price, attempts, venue_order_id, "
-                       "reason_code, alarm_code, log_seq, log_hash", "created_at")  # fmt: skip
-        fills = _rows(cursor, OurFill, "fills", "id, order_id, trader_id, symbol, side, quantity_filled, "
-                      "price_at_fill, commission, venue_order_id, cumulative_quantity, realized_pnl", "position")  # fmt: skip
-        attempts = _rows(cursor, OurAttempt, "order_attempts", "order_id, kind, number, outcome", "sent_at")
-        log = _rows(cursor, OurLogEntry, "execution_logs WHERE order_id IS NOT NULL", "order_id, chain_id, chain_seq, "
-                    "previous_hash, hash, action::text, execution_state", "chain_id, chain_seq")  # fmt: skip
-        accounts = _rows(cursor, OurAccount, "accounts JOIN event_counters USING (trader_id)",
-                         "trader_id, cash, reserved, head_seq", "trader_id")  # fmt: skip
-        positions = _rows(cursor, OurPosition, "positions", "trader_id, symbol, quantity, reserved_quantity, "
-                          "cost_basis, realized_pnl", "trader_id, symbol")  # fmt: skip
+        orders = _rows(cursor, OurOrder, _ORDERS)
+        fills = _rows(cursor, OurFill, _FILLS)
+        attempts = _rows(cursor, OurAttempt, _ATTEMPTS)
+        log = _rows(cursor, OurLogEntry, _LOG)
+        accounts = _rows(cursor, OurAccount, _ACCOUNTS)
+        positions = _rows(cursor, OurPosition, _POSITIONS)
         events: dict[UUID, list[OurEvent]] = {account.trader_id: [] for account in accounts}
         cursor.execute(
             "SELECT trader_id, seq, order_id, event, recorded_at, payload FROM order_events ORDER BY trader_id, seq"
@@ -182,8 +189,8 @@ def snapshot(url: str) -> Iterator[psycopg2.extensions.cursor]:
         connection.rollback()
 
 
-def _rows(cursor: psycopg2.extensions.cursor, kind: type[T], source: str, columns: str, order: str) -> list[T]:
-    cursor.execute(f"SELECT {columns} FROM {source} ORDER BY {order}")  # noqa: S608 - constants of this file
+def _rows(cursor: psycopg2.extensions.cursor, kind: type[T], statement: str) -> list[T]:
+    cursor.execute(statement)
     return [kind(*row) for row in cursor.fetchall()]
 
 

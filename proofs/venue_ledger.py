@@ -102,6 +102,11 @@ class SimulatorControl:
         """Take back every scripted fault; a profile of the start stays."""
         self._ask("DELETE", "faults")
 
+    def late_requests(self) -> int:
+        """How many requests were swallowed and have not taken effect yet."""
+        late: int = self._ask("GET", "health")["late_requests"]
+        return late
+
     def stream_faults(self) -> Counter[str]:
         """How often each fault of the stream struck since the simulator's last start."""
         applied: dict[str, int] = self._ask("GET", "faults")["applied"]

@@ -24,10 +24,9 @@ async def _serve(settings: Settings) -> None:
     site = web.TCPSite(runner, settings.host, settings.port, backlog=1024)
     await site.start()
     port = runner.addresses[0][1]
-    print(
+    _say(
         f"simulator: listening on http://{settings.host}:{port} ledger={settings.ledger} seed={settings.seed} "
-        f"client-id-uniqueness={settings.client_id_uniqueness} faults={settings.faults}",
-        flush=True,
+        f"client-id-uniqueness={settings.client_id_uniqueness} faults={settings.faults}"
     )
     # What was loaded at start lives until the end: the collector need not walk through it again and again.
     gc.freeze()
@@ -37,6 +36,15 @@ async def _serve(settings: Settings) -> None:
     await ended.wait()
     await runner.cleanup()
     venue.ledger.close()
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+def _complain(line: str) -> None:
+    sys.stderr.write(line + "\n")
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
@@ -52,16 +60,16 @@ def main() -> int:
     try:
         settings = read_settings(sys.argv[1:])
     except SettingsError as error:
-        print(f"simulator: {error}", file=sys.stderr)
+        _complain(f"simulator: {error}")
         return 2
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(_serve(settings))
     except OSError as error:
-        print(f"simulator: cannot listen on {settings.host}:{settings.port}: {error}", file=sys.stderr)
+        _complain(f"simulator: cannot listen on {settings.host}:{settings.port}: {error}")
         return 2
     except sqlite3.Error as error:
-        print(f"simulator: cannot use the ledger {settings.ledger}: {error}", file=sys.stderr)
+        _complain(f"simulator: cannot use the ledger {settings.ledger}: {error}")
         return 2
     return 0
 

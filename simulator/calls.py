@@ -63,11 +63,15 @@ def nobody(call: Call) -> None:
 
 @dataclass(frozen=True)
 class Endpoint:
-    """How one route is answered; `about` finds out whom a call is about before a fault can strike."""
+    """How one route is answered; `about` finds out whom a call is about before a fault can strike.
+
+    `public` routes need no keys, as crypto market data at Alpaca.
+    """
 
     operation: str
     answer: Callable[[Call], Reply]
     about: Callable[[Call], None] = nobody
+    public: bool = False
 
 
 def response(

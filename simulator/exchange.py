@@ -19,10 +19,11 @@ from simulator.instruments import ACTIVE, Instrument
 from simulator.ledger import Ledger
 from simulator.matching import displayed_size, price_now, reaches_trigger
 from simulator.order_book import OrderBook
-from simulator.order_entry import OrderEntry, Replacement, check_replaced_prices
+from simulator.order_entry import OrderEntry, Replacement, check_replacement
 from simulator.orders import Execution, Order, PlannedRejection
 from simulator.quotes import Quotes
 from simulator.refusals import (
+    insufficient_balance,
     insufficient_buying_power,
     insufficient_quantity,
     repeated_client_order_id,
@@ -111,7 +112,7 @@ class Exchange:
             extended_hours=order.extended_hours,
             order_class=order.order_class,
         )
-        check_replaced_prices(entry)
+        check_replacement(entry)
         successor = self._new_order(entry)
         successor.replaces = order.id
         self._later(self._settings.replace_delay_ms, self._finish_replace, order, successor)
@@ -213,6 +214,8 @@ class Exchange:
             held = self.held_for_sale(symbol)
             available = max(Decimal(0), self._account.quantity(symbol) - held)
             if entry.qty > available:
+                if entry.instrument.crypto:
+                    raise insufficient_balance(symbol, entry.qty, available)
                 raise insufficient_quantity(symbol, entry.qty, available, held)
 
     def held_for_sale(self, symbol: str) -> Decimal:

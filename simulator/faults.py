@@ -54,6 +54,12 @@ class FaultRule(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_d
     def spent(self) -> bool:
         return self.times is not None and self.applied >= self.times
 
+    def over(self, time: datetime) -> bool:
+        """Whether the rule's `seconds` have passed since it was made; never without them."""
+        if self.seconds is None or self.made_at is None:
+            return False
+        return time > self.made_at + timedelta(seconds=self.seconds)
+
     def delay(self, default: float) -> float:
         """The rule's `seconds`, or `default`."""
         return default if self.seconds is None else self.seconds
@@ -173,9 +179,8 @@ class FaultBook:
         return False
 
     def _candidates(self, operation: str, client_order_id: str | None, symbol: str | None) -> Iterator[FaultRule]:
-        if client_order_id is not None:
-            if client_order_id in self._of_order:
-                yield from self._fitting(list(self._of_order[client_order_id].values()), operation, symbol)
+        if client_order_id is not None and client_order_id in self._of_order:
+            yield from self._fitting(list(self._of_order[client_order_id].values()), operation, symbol)
         if self._general:
             yield from self._fitting(list(self._general.values()), operation, symbol)
         if self._share and client_order_id is not None:
@@ -199,9 +204,8 @@ class FaultBook:
     def _concerns(self, rule: FaultRule, client_order_id: str | None, event: str | None) -> bool:
         if rule.kind == "stream_drop_fill" and event not in _FILLS:
             return False
-        if rule.kind == "stream_silent" and rule.seconds is not None and rule.made_at is not None:
-            if now() > rule.made_at + timedelta(seconds=rule.seconds):
-                return False
+        if rule.kind == "stream_silent" and rule.over(now()):
+            return False
         if rule.rate is None:
             return True
         if KINDS[rule.kind].once:

@@ -28,7 +28,9 @@ class MarketDataApi:
         """The routes, ready to be added to an application."""
 
         def several(member: str | None, shown: Callable[[Instrument], Any], crypto: bool) -> Any:
-            return serving.handler(Endpoint(DATA, lambda call: self._several(call, member, shown, crypto)))
+            return serving.handler(
+                Endpoint(DATA, lambda call: self._several(call, member, shown, crypto), public=crypto)
+            )
 
         def single(member: str | None, shown: Callable[[Instrument], Any]) -> Any:
             return serving.handler(Endpoint(DATA, lambda call: self._single(call, member, shown)))

@@ -94,9 +94,9 @@ def _answer(fault: FaultRule) -> tuple[int | None, bytes, str]:
     if kind == "lookup_error":
         status = fault.status or 500
         return status, _ERRORS.get(status, _ERRORS[500]), _JSON
-    for number in _ERRORS:
+    for number, body in _ERRORS.items():
         if f"_{number}" in kind:
-            return number, _ERRORS[number], _JSON
+            return number, body, _JSON
     return None, b"", _JSON
 
 

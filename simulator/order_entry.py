@@ -97,7 +97,7 @@ def _check_quantity(entry: OrderEntry) -> None:
     whole = entry.qty == entry.qty.to_integral_value()
     if entry.instrument.crypto:
         if entry.type == "stop":
-            raise unprocessable("invalid order type for crypto order")
+            raise invalid("invalid order type for crypto order")
         if entry.time_in_force not in _CRYPTO_TIMES:
             raise unprocessable("invalid crypto time_in_force")
     elif not whole:
@@ -284,11 +284,11 @@ def read_replacement(body: Any, longest_client_order_id: int) -> Replacement:
     )
     if change == Replacement(None, None, None, None, client_order_id):
         raise invalid("order parameters are not changed")
-    if change.qty is not None and change.qty != change.qty.to_integral_value():
-        raise unprocessable("only whole quantities can be replaced")
     return change
 
 
-def check_replaced_prices(entry: OrderEntry) -> None:
-    """Whether a replaced order's prices still fit its type and tick. Raises Refusal."""
+def check_replacement(entry: OrderEntry) -> None:
+    """Whether a replacement's prices still fit its type and tick, and its quantity the asset. Raises Refusal."""
     _check_prices(entry)
+    if not entry.instrument.crypto and entry.qty != entry.qty.to_integral_value():
+        raise unprocessable("only whole quantities can be replaced")

@@ -38,7 +38,7 @@ class Quotes:
         self._instruments = instruments
         self._random = Random(seed)
         self._clock = clock
-        self._offset = {symbol: 0 for symbol in instruments}
+        self._offset = dict.fromkeys(instruments, 0)
         self.frozen: set[str] = set()
         self.stale: set[str] = set()
         self.current = {symbol: self._walked(instrument) for symbol, instrument in instruments.items()}

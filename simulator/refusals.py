@@ -27,10 +27,12 @@ class Refusal(Exception):
 
 
 def unauthorised() -> Refusal:
+    """Wrong or missing keys."""
     return Refusal(401, 40110000, "request is not authorized")
 
 
 def malformed(message: str = "request body format is invalid") -> Refusal:
+    """The body is no JSON object, or a member has the wrong JSON type."""
     return Refusal(400, 40010000, message)
 
 
@@ -45,10 +47,12 @@ def unprocessable(message: str) -> Refusal:
 
 
 def repeated_client_order_id() -> Refusal:
+    """The venue knows this client order id already."""
     return Refusal(422, 40010001, "client_order_id must be unique")
 
 
 def not_found(message: str) -> Refusal:
+    """The venue does not know it."""
     return Refusal(404, 40410000, message)
 
 
@@ -75,6 +79,19 @@ def insufficient_quantity(symbol: str, requested: Decimal, available: Decimal, h
         available=plain(available),
         existing_qty=plain(available + held),
         held_for_orders=plain(held),
+    )
+
+
+def insufficient_balance(symbol: str, requested: Decimal, available: Decimal) -> Refusal:
+    """The same for crypto, which cannot be sold short."""
+    coin = symbol.partition("/")[0]
+    return Refusal(
+        403,
+        40310000,
+        f"insufficient balance for {coin} (requested: {plain(requested)}, available: {plain(available)})",
+        symbol=coin,
+        available=plain(available),
+        balance=plain(available),
     )
 
 

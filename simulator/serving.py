@@ -45,7 +45,8 @@ class Serving:
 
     async def _serve(self, endpoint: Endpoint, call: Call) -> web.StreamResponse:
         try:
-            self._authenticate(call.request)
+            if not endpoint.public:
+                self._authenticate(call.request)
             if call.request.method in ("POST", "PATCH"):
                 call.body = decode(await call.request.read())
             endpoint.about(call)

@@ -36,7 +36,7 @@ class Settings:
     client_id_uniqueness: str = "permanent"
     client_id_length: int = 128
     key_id: str = "SIMULATORKEY"
-    secret_key: str = "simulator-secret"
+    secret_key: str = "simulator-secret"  # noqa: S105 - a demonstration's, known to all; nothing real behind it
     fill_delay_ms: int = 0
     partial_fill_interval_ms: int = 50
     cancel_delay_ms: int = 0

@@ -143,7 +143,7 @@ class TradingApi:
         if limit > _MOST_ORDERS:
             raise invalid(f"limit must be no more than {_MOST_ORDERS}")
         newest_first = _direction(call)
-        nested = call.query("nested") in ("true", "1")
+        nested = call.query("nested").lower() in ("true", "t", "1")
         symbols = self._symbols(call.query("symbols"))
         side = call.query("side").lower()
         after, until = _moment(call, "after"), _moment(call, "until")
@@ -151,7 +151,7 @@ class TradingApi:
         for order in self._book.submitted_between(after, until, newest_first):
             if len(found) >= limit:
                 break
-            if symbols and order.symbol not in symbols or side and order.side != side:
+            if (symbols and order.symbol not in symbols) or (side and order.side != side):
                 continue
             if nested and order.parent_id is not None:
                 continue
@@ -162,7 +162,7 @@ class TradingApi:
         return Reply(200, found)
 
     def _counts_as_open(self, order: Order, nested: bool) -> bool:
-        return order.open or nested and any(self._book.by_id[leg_id].open for leg_id in order.leg_ids)
+        return order.open or (nested and any(self._book.by_id[leg_id].open for leg_id in order.leg_ids))
 
     def _symbols(self, text: str) -> set[str]:
         symbols = set()
@@ -193,7 +193,7 @@ class TradingApi:
 
 def _whole(call: Call, name: str, default: int) -> int:
     text = call.query(name, str(default))
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]):
+    if not text.isascii() or not text.isdigit() or not int(text[:9]) >= 1:
         raise invalid(f"invalid {name}: {text}")
     return int(text[:9])
 

@@ -83,12 +83,12 @@ class Venue:
         self.stream.cut()
 
 
-def _unknown(call: Call) -> Reply:
+def _unknown(_: Call) -> Reply:
     raise not_found("endpoint not found.")
 
 
 def _stop_if_failed(ticking: asyncio.Task[None]) -> None:
     """A venue whose quotes stand still for ever looks healthy and is not: better no venue."""
     if not ticking.cancelled() and ticking.exception() is not None:
-        print(f"simulator: quotes failed, stopping: {ticking.exception()!r}", file=sys.stderr, flush=True)
+        sys.stderr.write(f"simulator: quotes failed, stopping: {ticking.exception()!r}\n")
         raise SystemExit(1)

@@ -13,7 +13,9 @@ from app.storage.transaction import Call, Database, DatabaseUnavailable, Stateme
 MIGRATION = Statement("read_migration", "SELECT version_num FROM alembic_version")
 
 
-def health(database: Callable[[], Database], redis_answers: Callable[[], bool], newest_migration: Callable[[], str]) -> Blueprint:
+def health(
+    database: Callable[[], Database], redis_answers: Callable[[], bool], newest_migration: Callable[[], str]
+) -> Blueprint:
     """`/healthz` and `/readyz`."""
     blueprint = Blueprint("health", __name__)
 

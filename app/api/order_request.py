@@ -181,7 +181,12 @@ class _Reading:
             return None
         match = _NUMBER.fullmatch(value) if len(value) <= _LONGEST_NUMBER else None
         if match is None and not _is_long_number(value):
-            self._wrong("INVALID_NUMBER", f"{name} is {shown(value) or 'empty'}, which is no number.", 'Use a number such as "150.25".', name)
+            self._wrong(
+                "INVALID_NUMBER",
+                f"{name} is {shown(value) or 'empty'}, which is no number.",
+                'Use a number such as "150.25".',
+                name,
+            )
             return None
         exponent = match[1] if match else None
         if match is None or (exponent and abs(int(exponent)) > _LARGEST_EXPONENT):
@@ -252,7 +257,7 @@ class _Reading:
         return value
 
     def _required(self, name: str) -> None:
-        self._wrong("REQUIRED", f"{name} is missing.", f"Give a {name}.", name)
+        self._wrong("REQUIRED", f"{name} is missing.", f"Add {name}.", name)
 
     def _wrong_type(self, name: str, value: Value, expected: str) -> None:
         self._wrong("INVALID_TYPE", f"{name} is {_kind(value)}; it must be {expected}.", f"Send {expected}.", name)

@@ -144,7 +144,7 @@ def _of_unavailable(error: DatabaseUnavailable) -> Response:
     log.warning("the database is away: %s", error, extra={"request_id": g.get("request_id")})
     if request.method == "POST" and request.endpoint == "api.submit_order":
         detail = "The database cannot be reached, so nobody can say yet whether this order exists."
-        suggestion = "Repeat the same request with the same Idempotency-Key: it gives the same order, never a second one."
+        suggestion = "Repeat the same request with the same Idempotency-Key: it never makes a second order."
     elif request.method in ("GET", "HEAD"):
         detail, suggestion = "The database cannot be reached.", "Try again in a moment."
     else:

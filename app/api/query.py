@@ -18,7 +18,7 @@ from app.storage.order_reads import Place
 
 E = TypeVar("E", bound=StrEnum)
 
-_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})", re.I)
+_TIME = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,6})?(Z|[+-]\d{2}:\d{2})", re.ASCII | re.IGNORECASE)
 _INTEGER = re.compile(r"[0-9]{1,18}")
 _SYMBOL = re.compile(r"[A-Z0-9][A-Z0-9./_-]{0,31}")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -54,6 +54,5 @@ def one_of(field: str, text: str, words: tuple[str, ...]) -> Denial:
     """An error for a word that is not one of the field's."""
     meant = nearest(text.upper(), words)
     suggestion = f"Did you mean {meant}?" if meant else f"Use one of {', '.join(words)}."
-    return Denial(
-        "INVALID_VALUE", f"{field} is {shown(text) or 'empty'}; it must be one of {', '.join(words)}.", suggestion, field
-    )
+    message = f"{field} is {shown(text) or 'empty'}; it must be one of {', '.join(words)}."
+    return Denial("INVALID_VALUE", message, suggestion, field)

@@ -1,10 +1,25 @@
-"""The command line: `flask --app app …`."""
+"""The command line: `flask --app app …`. Each command finds the running system's database by the same settings."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from flask import Flask
 
+from app.cli import audit, halts, keys, reconcile, reports, traders
+from app.cli.surroundings import EXTENSION, StartWorker, Surroundings
 from app.settings import Settings
-from app.wiring import Process
+
+__all__ = ["register"]
+
+
+def register(app: Flask, settings: Settings, start_worker: StartWorker) -> None:
+    """Add the commands. `start_worker` makes what `reconcile` works with."""
+    app.extensions[EXTENSION] = Surroundings(settings, start_worker)
+    for command in (
+        traders.trader,
+        keys.key,
+        halts.halt,
+        audit.audit,
+        reports.report,
+        reconcile.reconcile,
+    ):
+        app.cli.add_command(command)

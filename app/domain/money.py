@@ -41,3 +41,8 @@ def plain(amount: Decimal) -> str:
     if "." in text:
         text = text.rstrip("0").rstrip(".")
     return "0" if text in ("-0", "") else text
+
+
+def trimmed(amount: Decimal) -> Decimal:
+    """The same amount without the trailing zeros that the database's fixed scale gives it: 10, not 10.000."""
+    return Decimal(plain(amount))

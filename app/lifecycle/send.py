@@ -11,6 +11,7 @@ from datetime import datetime
 from uuid import UUID
 
 from app.domain import order_events as happened
+from app.domain.money import trimmed
 from app.domain.order_events import Reason
 from app.domain.order_states import ExecutionState
 from app.domain.orders import Order, OrderType
@@ -91,15 +92,16 @@ def send(ports: Ports, leaving: Leaving) -> Next:
 
 def instruction(order: Order) -> OrderInstruction:
     """The order as the venue gets it; our order id is its client order id."""
+    price = None if order.price is None else trimmed(order.price)
     return OrderInstruction(
         client_order_id=str(order.id),
         symbol=order.symbol,
         side=order.side,
-        quantity=order.quantity,
+        quantity=trimmed(order.quantity),
         order_type=order.order_type,
         time_in_force=order.time_in_force,
-        limit_price=order.price if order.order_type is OrderType.LIMIT else None,
-        stop_price=order.price if order.order_type is OrderType.STOP else None,
+        limit_price=price if order.order_type is OrderType.LIMIT else None,
+        stop_price=price if order.order_type is OrderType.STOP else None,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
+from typing import Any
 from uuid import UUID
 
 
@@ -23,6 +24,8 @@ class Connection:
     """The seq of the last event that was handed to the socket. Only the feed's own loop moves it."""
     began_at: float
     """Seconds of the monotonic clock."""
+    socket: Any = field(repr=False)
+    """Engine.IO's record of the client."""
     is_greeted: bool = False
     """Whether it got its `ready`; no event goes before that."""
     delivered: int = 0

@@ -24,11 +24,11 @@ PAGES = Statement(
 # Row security shows one key at a time, the one whose hash is named. So the keys are named and looked at in turn,
 # all in one message, and those that are not valid any more are collected in a setting of the session.
 _DEAD_KEYS = "surefill.dead_keys"
-NO_DEAD_KEYS = Statement("feed_no_dead_keys", f"SELECT set_config('{_DEAD_KEYS}', '', false)")
+NO_DEAD_KEYS = Statement("feed_no_dead_keys", "SELECT set_config('surefill.dead_keys', '', false)")
 NAME_KEY = Statement("feed_name_key", "SELECT set_config('app.key_hash', $1::text, true)")
 LOOK_AT_KEY = Statement(
     "feed_look_at_key",
-    f"""SELECT set_config('{_DEAD_KEYS}', current_setting('{_DEAD_KEYS}') || $1::text || ',', false)
+    """SELECT set_config('surefill.dead_keys', current_setting('surefill.dead_keys') || $1::text || ',', false)
     WHERE NOT EXISTS (
         SELECT FROM api_keys WHERE key_hash = decode($1::text, 'hex') AND revoked_at IS NULL
         AND (expires_at IS NULL OR expires_at > $2::timestamptz))""",
@@ -78,7 +78,7 @@ class PostgresEvents:
 
     def pages(self, places: Sequence[Place], limit: int) -> Sequence[Sequence[tuple[int, bytes]]]:
         traders = [place.trader_id for place in places]
-        named = {"app.trader_ids": "{%s}" % ",".join(map(str, dict.fromkeys(traders)))}
+        named = {"app.trader_ids": f"{{{','.join(map(str, dict.fromkeys(traders)))}}}"}
         with self._database.transaction(named) as transaction:
             rows = transaction.fetch(Call(PAGES, [traders, [place.after for place in places], limit]))
         pages: list[list[tuple[int, bytes]]] = [[] for _ in places]

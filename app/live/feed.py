@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 from uuid import UUID
 
@@ -22,19 +22,21 @@ from app.storage.transaction import DatabaseUnavailable, LostRace
 log = logging.getLogger(__name__)
 
 PAGE_EVENTS = 200
-"""Events read for one place at a time. A socket holds at most four such pages: half a megabyte for a slow client."""
-REPLAYS_PER_ROUND = 4
-"""Places that are far behind, read in one round: a client that catches up on a year must not delay what is new."""
+"""Events read for one place at a time. A socket holds at most four such pages: a megabyte for a slow client."""
+EVENTS_PER_ROUND = 1000
+"""Events read in one round, about: a client that catches up on a year must not delay what is new for the others."""
 ROUND_SECONDS = 0.01
-"""Rounds begin at least this far apart: under load one query reads what ten events' wake-ups asked for."""
+"""Rounds are at least this far apart: under load one query reads what the wake-ups of many events asked for."""
 LOOK_SECONDS = 0.8
 """All heads are compared this often; the contract says once a second."""
 LOOK_SECONDS_WITHOUT_WAKEUPS = 0.25
 """The same while no wake-ups arrive because Redis is away."""
-ARRIVAL_SECONDS = 0.002
-"""How soon to look again at a client that has not been told yet that it is connected."""
 OUTAGE_SECONDS = 0.25
 """The pause between attempts while the database cannot be reached."""
+
+
+class EventMissing(Exception):
+    """The database has a later event and not the next one. Nothing is sent rather than something skipped."""
 
 
 class Sockets(Protocol):
@@ -62,24 +64,24 @@ class Feed:
 
     def __init__(self, connections: Connections, events: EventSource, sockets: Sockets) -> None:
         self.connections = connections
+        self.wakeups_arrive = False
+        """Whether the subscription to wake-ups stands."""
         self._events = events
         self._sockets = sockets
         self._lock = threading.Lock()
         self._news = threading.Event()
         self._woken: dict[UUID, None] = {}
         self._arriving: list[Connection] = []
-        self._behind: dict[Connection, None] = {}
-        """Connections known to lack events, the one served longest ago first. The loop's own."""
+        # The loop's own: who lacks how many events at least, the one served longest ago first.
+        self._behind: dict[Connection, int] = {}
         self._look_at = 0.0
         self._outage = False
         self._ended = False
-        self.wakeups_arrive = False
-        """Whether the subscription to wake-ups stands."""
 
     # -- for everybody -------------------------------------------------------------------------------------------------
 
     def join(self, connection: Connection) -> None:
-        """A client has shown its key: it gets `ready`, then its events, once it knows that it is connected."""
+        """A client has shown its key: it gets `ready` once it knows that it is connected, and then its events."""
         self.connections.add(connection)
         with self._lock:
             self._arriving.append(connection)
@@ -111,29 +113,34 @@ class Feed:
     def run(self) -> None:
         """Round after round, until `end`."""
         while not self._ended:
+            began = time.monotonic()
             try:
-                pause = self.run_once(time.monotonic())
+                pause = self.run_once(began)
             except Exception:  # a fault in one round must not silence the feed for everybody
                 log.exception("a round of the live feed failed; it goes on")
                 pause = OUTAGE_SECONDS
-            began = time.monotonic()
-            self._news.wait(pause)
-            # what else arrives meanwhile is read together with it
-            time.sleep(max(0.0, min(ROUND_SECONDS, began + ROUND_SECONDS - time.monotonic())))
-            self._news.clear()
+            if self._outage:
+                time.sleep(pause)
+            else:
+                self._news.wait(pause)
+                time.sleep(max(0.0, began + ROUND_SECONDS - time.monotonic()))
+            self._news.clear()  # before the next round collects: what is set from now on is seen after it
 
     def run_once(self, now: float) -> float:
         """One round at `now` (seconds of the monotonic clock). Returns in how many seconds the next one is due."""
         with self._lock:
             woken, self._woken = self._woken, {}
         self._greet()
+        news = [connection for connection in self.connections.of(woken) if connection.is_greeted]
         try:
             if now >= self._look_at and len(self.connections):
-                self._look_at_heads()
                 self._look_at = now + (LOOK_SECONDS if self.wakeups_arrive else LOOK_SECONDS_WITHOUT_WAKEUPS)
-            self._serve(woken)
+                self._look_at_heads()
+            self._serve(news)
         except (DatabaseUnavailable, LostRace) as error:
-            self._behind.update(dict.fromkeys(self.connections.of(woken)))
+            for connection in news:
+                self._behind.setdefault(connection, 1)
+            self._look_at = 0.0
             if not self._outage:
                 log.warning("the database does not answer the live feed (%s); connections are kept", error)
             self._outage = True
@@ -141,98 +148,105 @@ class Feed:
         if self._outage:
             log.warning("the database answers the live feed again")
             self._outage = False
-        if self._arriving:
-            return ARRIVAL_SECONDS
-        if self._behind:
-            return ROUND_SECONDS
+        if self._arriving or self._behind:
+            return 0.0
         return max(0.0, self._look_at - time.monotonic()) if len(self.connections) else LOOK_SECONDS
 
     def _greet(self) -> None:
-        """Who knows that it is connected gets `ready`, and counts as behind until a look has shown otherwise."""
+        """Who has been told that it is connected gets `ready`. It may lack events by now: it counts as behind."""
         with self._lock:
             arriving, self._arriving = self._arriving, []
-        waiting = []
         for connection in arriving:
             if connection not in self.connections:
                 continue
             if self._sockets.is_connected(connection):
                 self._sockets.send(connection, Framed(ready_frame(connection.head_seq)))
                 connection.is_greeted = True
-                self._behind[connection] = None
+                self._behind[connection] = max(1, connection.head_seq - connection.cursor)
             else:
-                waiting.append(connection)
-        if waiting:
-            with self._lock:
-                self._arriving.extend(waiting)
+                with self._lock:
+                    self._arriving.append(connection)
 
     def _look_at_heads(self) -> None:
         cursors = {connection: connection.cursor for connection in self.connections.all() if connection.is_greeted}
+        if not cursors:
+            return
         heads = self._events.heads(list({connection.trader_id for connection in cursors}))
         for connection, cursor in cursors.items():
             head = heads.get(connection.trader_id, 0)
             if cursor < head:
-                self._behind[connection] = None
+                self._behind[connection] = head - cursor
             elif cursor > head:
-                # Only a database restored from before can do that. The client's next last_seq is answered SEQ_AHEAD.
+                # A database restored from before. The client comes back and is told SEQ_AHEAD.
                 log.error(
                     "a live connection is ahead of the database",
                     extra={"sid": connection.sid, "cursor": cursor, "head_seq": head},
                 )
                 self._sockets.cut(connection, "ahead of the database")
 
-    def _serve(self, woken: Iterable[UUID]) -> None:
+    def _serve(self, news: Sequence[Connection]) -> None:
         """Read what is missing, in one query, and send it."""
-        ready: list[Connection] = [
-            connection
-            for connection in self.connections.of(woken)
-            if connection.is_greeted and connection not in self._behind
-        ]
-        replays = 0
         for connection in list(self._behind):
             if connection not in self.connections:
                 del self._behind[connection]
-            elif self._sockets.has_room(connection):
-                ready.append(connection)
-                replays += 1
-                if replays == REPLAYS_PER_ROUND:
-                    break
-        for connection in ready:
-            self._behind[connection] = None  # until it is known to have everything
-        readers = _readers(connection for connection in ready if self._sockets.has_room(connection))
-        if not readers:
+        # In this order: who has just been woken, then who has waited longest.
+        waiting = {connection: self._behind.get(connection, 1) for connection in news} | self._behind
+        self._behind = waiting
+        chosen = _chosen(_readers(filter(self._sockets.has_room, waiting)), waiting)
+        if not chosen:
             return
-        pages = self._events.pages(list(readers), PAGE_EVENTS)
-        for connections, page in zip(readers.values(), pages, strict=True):
-            self._deliver(connections, page)
+        pages = self._events.pages(list(chosen), PAGE_EVENTS)
+        for (place, connections), page in zip(chosen.items(), pages, strict=True):
+            try:
+                self._deliver(connections, page)
+            except EventMissing as error:
+                log.error("%s", error, extra={"trader_id": place.trader_id})
+                for connection in connections:
+                    self._sockets.cut(connection, "an event is missing in the database")
 
     def _deliver(self, connections: Sequence[Connection], page: Sequence[tuple[int, bytes]]) -> None:
         """Send each connection what it lacks of the page; the same bytes to all that are at the same place."""
         frames = [order_frame(event) for _, event in page]
-        first, last = (page[0][0], page[-1][0]) if page else (0, 0)
-        if page and last - first + 1 != len(page):
-            raise AssertionError(f"events between {first} and {last} are not numbered without gaps")
+        first, last = (page[0][0], page[-1][0]) if page else (1, 0)
+        if last - first + 1 != len(page):
+            raise EventMissing(f"there are {len(page)} events from {first} to {last}")
         tails: dict[int, Framed] = {}
         for connection in connections:
             self._behind.pop(connection, None)
-            start = connection.cursor + 1 - first
-            if page and connection.cursor < last:
-                if start < 0:
-                    raise AssertionError(f"event {connection.cursor + 1} is missing before event {first}")
-                if start not in tails:
-                    tails[start] = joined(frames[start:])
+            if connection.cursor < last:
+                have = connection.cursor + 1 - first
+                if have < 0:
+                    raise EventMissing(f"the event after {connection.cursor} is {first}")
+                if have not in tails:
+                    tails[have] = joined(frames[have:])
                 connection.cursor = last
-                connection.delivered += len(frames) - start
-                self._sockets.send(connection, tails[start])
+                connection.delivered += len(frames) - have
+                self._sockets.send(connection, tails[have])
             if len(page) == PAGE_EVENTS:
-                self._behind[connection] = None
+                self._behind[connection] = PAGE_EVENTS  # there may be more; now it is the last in the line
 
 
 def _readers(connections: Iterable[Connection]) -> dict[Place, list[Connection]]:
     """Which places to read, and who reads which: a trader's connections that are near each other share one."""
     readers: dict[Place, list[Connection]] = {}
-    place = Place(UUID(int=0), 0)
+    place: Place | None = None
     for connection in sorted(connections, key=lambda each: (each.trader_id, each.cursor)):
-        if connection.trader_id != place.trader_id or connection.cursor >= place.after + PAGE_EVENTS:
+        if place is None or connection.trader_id != place.trader_id or connection.cursor >= place.after + PAGE_EVENTS:
             place = Place(connection.trader_id, connection.cursor)
         readers.setdefault(place, []).append(connection)
     return readers
+
+
+def _chosen(
+    readers: Mapping[Place, list[Connection]], waiting: Mapping[Connection, int]
+) -> dict[Place, list[Connection]]:
+    """As many of the places as one round reads, the ones first in the line first; at least one."""
+    turn = {connection: number for number, connection in enumerate(waiting)}
+    chosen: dict[Place, list[Connection]] = {}
+    events = 0
+    for place in sorted(readers, key=lambda each: min(turn[connection] for connection in readers[each])):
+        events += min(PAGE_EVENTS, max(waiting[connection] for connection in readers[place]))
+        if chosen and events > EVENTS_PER_ROUND:
+            break
+        chosen[place] = readers[place]
+    return chosen

@@ -34,7 +34,7 @@ def credentials_from(auth: object) -> Credentials:
     """Read `auth`. Raises Refused."""
     token = auth.get("token") if isinstance(auth, dict) else None
     if not isinstance(token, str) or not token:
-        raise Refused("TOKEN_MISSING", "The connection carries no API key.", "Connect with auth: {token: <API key>}.")
+        raise Refused("API_KEY_MISSING", "The connection carries no API key.", "Connect with auth: {token: <API key>}.")
     last_seq = auth.get("last_seq") if isinstance(auth, dict) else None
     if last_seq is not None and (not isinstance(last_seq, int) or isinstance(last_seq, bool) or last_seq < 0):
         raise Refused(
@@ -54,13 +54,13 @@ def check_identity(identity: Identity | None) -> Identity:
     """The caller, if its key is valid and may read. Raises Refused."""
     if identity is None:
         raise Refused(
-            "TOKEN_INVALID",
+            "API_KEY_INVALID",
             "The API key is unknown, revoked or expired.",
             "Connect with a valid key; an administrator can make a new one.",
         )
     if not identity.may("read"):
         raise Refused(
-            "TOKEN_NOT_ALLOWED",
+            "SCOPE_MISSING",
             "The API key has no read scope.",
             "Connect with a key that may read orders.",
         )

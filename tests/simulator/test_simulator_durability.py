@@ -47,9 +47,7 @@ def test_what_was_acknowledged_before_a_kill_is_there_after_it_once(own_venue: V
 
 
 def test_every_open_state_goes_on_after_a_kill(own_venue: VenueProcess) -> None:
-    own_venue.control(
-        "settings", {"fill_delay_ms": 600_000, "cancel_delay_ms": 600_000, "replace_delay_ms": 600_000}
-    )
+    own_venue.control("settings", {"fill_delay_ms": 600_000, "cancel_delay_ms": 600_000, "replace_delay_ms": 600_000})
     own_venue.quote("KO", "60.00", "60.02", "100")
     waiting = own_venue.settled(own_venue.place("waiting", symbol="KO")["id"], "new")
     resting = own_venue.settled(own_venue.place("resting", symbol="KO", type="limit", limit_price="50")["id"], "new")
@@ -111,7 +109,8 @@ def test_a_second_simulator_on_the_same_ledger_does_not_start(own_venue: VenuePr
         check=False,
     )
     assert second.returncode == 2
-    assert second.stderr.count("\n") == 1 and "cannot use the ledger" in second.stderr
+    assert second.stderr.count("\n") == 1
+    assert "cannot use the ledger" in second.stderr
 
 
 @pytest.mark.parametrize(

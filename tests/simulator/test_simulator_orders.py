@@ -333,7 +333,8 @@ def test_unknown_orders_assets_and_routes_are_not_found(venue: VenueProcess) -> 
 def test_assets_cover_every_price_level_and_state(venue: VenueProcess) -> None:
     assets = {asset["symbol"]: asset for asset in venue.get("/v2/assets")}
     assert len(assets) >= 12
-    assert assets["AAPL"]["tradable"] and not assets["HALT"]["tradable"]
+    assert assets["AAPL"]["tradable"]
+    assert not assets["HALT"]["tradable"]
     assert assets["GONE"]["status"] == "inactive"
     assert venue.get("/v2/assets/BTC%2FUSD")["class"] == "crypto"
     assert [asset["symbol"] for asset in venue.get("/v2/assets?asset_class=crypto")] == ["BTC/USD"]
@@ -344,7 +345,8 @@ def test_quotes_are_json_numbers_for_known_symbols(venue: VenueProcess) -> None:
     assert set(quotes) == {"AAPL"}
     assert (quotes["AAPL"]["bp"], quotes["AAPL"]["ap"], quotes["AAPL"]["as"]) == (100.0, 100.02, 100)
     single = venue.get("/v2/stocks/PENY/quotes/latest")
-    assert single["symbol"] == "PENY" and 0 < single["quote"]["bp"] < 1
+    assert single["symbol"] == "PENY"
+    assert 0 < single["quote"]["bp"] < 1
     assert venue.get("/v2/stocks/trades/latest?symbols=AAPL")["trades"]["AAPL"]["p"] == 100.0
 
 

@@ -201,13 +201,16 @@ class Listener:
     def events(self, count: int, client_order_id: str | None = None) -> list[str]:
         return [update["event"] for update in self.updates(count, client_order_id)]
 
-    def silent(self, seconds: float = 0.3) -> bool:
-        """Whether nothing comes for so long."""
-        try:
-            self.socket.recv(seconds)
-        except TimeoutError:
-            return True
-        return False
+    def events_before(self, sentinel: str) -> list[tuple[str, str]]:
+        """What was told of other orders until the order `sentinel` is filled: (client order id, event)."""
+        heard = []
+        while True:
+            data = self.hear()["data"]
+            name = data["order"]["client_order_id"]
+            if name != sentinel:
+                heard.append((name, data["event"]))
+            elif data["event"] == "fill":
+                return heard
 
 
 def order_body(client_order_id: str = "", **fields: Any) -> dict[str, Any]:

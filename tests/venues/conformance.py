@@ -40,7 +40,7 @@ QUANTITY = Decimal(100)
 LIMIT = Decimal("150.25")  # far below the market: the order rests until the scene executes it
 DEEP = Decimal("100.5")  # so far below that executing the others leaves it alone
 PARTS = (Decimal(40), Decimal(40), Decimal(20))  # what `Scene.execute` makes of an order of 100
-SLACK_SECONDS = 0.5  # that a busy machine may add to a time-out
+SLACK_SECONDS = 1.0  # that a busy machine may add to a time-out
 
 _numbers = count(1)
 

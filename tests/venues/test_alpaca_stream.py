@@ -16,8 +16,8 @@ from app.venues.port import StreamLost
 from tests.venues.alpaca_samples import KEY_ID, SECRET_KEY, trade_update
 from tests.venues.scripted_wire import End, Reply, Request, ScriptedWire, http, websocket_frame, websocket_handshake
 
-TIMEOUT = 0.6  # seconds
-SLACK = 0.9  # seconds that closing and a busy machine may add
+TIMEOUT = 0.4  # seconds
+SLACK = 1.2  # seconds that closing and a busy machine may add
 
 AUTHORIZED = b'{"stream":"authorization","data":{"status":"authorized","action":"authenticate"}}'
 UNAUTHORIZED = b'{"stream":"authorization","data":{"status":"unauthorized","action":"authenticate"}}'

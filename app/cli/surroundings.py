@@ -1,0 +1,134 @@
+"""What commands work with, and how they end: an answer, or one line that says what is wrong."""
+
+from __future__ import annotations
+
+import functools
+import getpass
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import ParamSpec, Protocol, TypeVar, cast
+from uuid import UUID
+
+import click
+import psycopg2
+import psycopg2.errors
+from flask import current_app
+from flask.cli import with_appcontext
+
+from app.domain.time_ordered_ids import RANDOM_BITS, time_ordered_uuid
+from app.lifecycle.ports import Actor, Ports
+from app.lifecycle.traders import Administration
+from app.settings import DatabaseLogin, Settings, SettingsError
+from app.storage.traders import NameTaken, NoSuchKey, NoSuchTrader, PostgresTraders
+from app.storage.transaction import Database, DatabaseUnavailable, LostRace
+from app.version import VERSION
+
+EXTENSION = "surefill.commands"
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Worker(Protocol):
+    """What a worker process works with."""
+
+    @property
+    def ports(self) -> Ports: ...
+
+    def close(self) -> None: ...
+
+
+StartWorker = Callable[[Settings], Worker]
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    settings: Settings
+    start_worker: StartWorker
+
+
+class NotYet(click.ClickException):
+    """A command of the contract that is not built yet."""
+
+    exit_code = 2
+
+
+class NotConfigured(click.ClickException):
+    """A setting is missing or wrong."""
+
+    exit_code = 2
+
+
+class _Clock:
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+
+class _Ids:
+    def new(self) -> UUID:
+        return time_ordered_uuid(datetime.now(UTC), secrets.randbits(RANDOM_BITS))
+
+
+def surroundings() -> Surroundings:
+    return cast("Surroundings", current_app.extensions[EXTENSION])
+
+
+def command(run: Callable[P, R]) -> Callable[P, R]:
+    """Runs with the application, and ends with one line instead of a traceback where the fault is not ours."""
+
+    @with_appcontext
+    @functools.wraps(run)
+    def plainly(*arguments: P.args, **options: P.kwargs) -> R:
+        try:
+            return run(*arguments, **options)
+        except SettingsError as error:
+            raise NotConfigured(str(error)) from None
+        except DatabaseUnavailable as error:
+            raise _wrong(f"the database cannot be reached: {error}") from None
+        except LostRace:
+            raise _wrong("somebody else is changing the same thing; nothing was written: try again") from None
+        except NoSuchTrader as error:
+            raise _wrong(f"there is no trader {error}; `trader list` shows them") from None
+        except NoSuchKey as error:
+            raise _wrong(f"no key, or more than one, is or begins with {error}: give its id") from None
+        except NameTaken as error:
+            raise _wrong(f"there is a trader named {error} already: choose another name") from None
+        except psycopg2.errors.UndefinedTable:
+            raise _wrong("the database has no tables yet: run `alembic upgrade head`") from None
+        except psycopg2.errors.InsufficientPrivilege as error:
+            raise _wrong(f"this login may not do that: {str(error).strip().splitlines()[0]}") from None
+
+    return plainly
+
+
+def _wrong(message: str) -> click.ClickException:
+    return click.ClickException(message)
+
+
+@contextmanager
+def database(login: DatabaseLogin) -> Iterator[Database]:
+    """A connection for this command alone."""
+    opened = Database(surroundings().settings.sqlalchemy_url(login), pool_size=1, application_name="surefill-command")
+    try:
+        yield opened
+    finally:
+        opened.close()
+
+
+@contextmanager
+def administration() -> Iterator[Administration]:
+    """Traders and keys, with the owner's login."""
+    with database("owner") as owner:
+        yield Administration(PostgresTraders(owner), _Clock(), _Ids(), administrator(), VERSION)
+
+
+def administrator() -> Actor:
+    """Whoever runs the command, as the audit log names it."""
+    try:
+        name = getpass.getuser()
+    except (KeyError, OSError):  # a container's user need not have a name
+        name = "unknown"
+    return Actor(f"administrator:{name}", "command line")

@@ -1,0 +1,228 @@
+"""Administration of traders: accounts, keys, limits, halts. Every change is a row in the trader's audit chain.
+
+The row is written in the transaction of what it records; the account is locked first, like by every order, so that
+nobody adds to the chain at the same moment.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from hashlib import sha256
+from typing import Protocol
+from uuid import UUID
+
+from app.domain.money import plain
+from app.lifecycle.ports import Actor, ChainHead, Clock, Ids, LogEntry
+from app.lifecycle.record import chained
+from app.storage.traders import Limits, StoredKey, StoredTrader, TraderChanges
+
+SCOPES = ("trade", "read", "admin", "compliance")
+DEFAULT_SCOPES = ("trade", "read")
+KEY_BEGINS = "sk_"
+KEY_BYTES = 32  # 256 random bits: nobody guesses one, so a plain hash is enough
+SHOWN_OF_KEY = 11  # enough to tell keys apart in logs, of no use to an attacker
+
+class TraderStore(Protocol):
+    """Where traders are kept. Each method is one transaction."""
+
+    def create(self, trader: StoredTrader, key: StoredKey, entries: Callable[[ChainHead], Sequence[LogEntry]]) -> None:
+        """Raises NameTaken."""
+        ...
+
+    def change(self, trader_id: UUID, decide: Callable[[StoredTrader, ChainHead], TraderChanges | None]) -> None:
+        """Lock the trader and its account, decide, write. Raises NoSuchTrader."""
+        ...
+
+    def find(self, id_or_name: str) -> StoredTrader:
+        """Raises NoSuchTrader."""
+        ...
+
+    def find_key(self, id_or_prefix: str) -> StoredKey:
+        """Raises NoSuchKey."""
+        ...
+
+    def traders(self) -> Sequence[StoredTrader]: ...
+
+    def keys(self, trader_id: UUID) -> Sequence[StoredKey]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Administration:
+    """The surroundings of an administrator's command."""
+
+    store: TraderStore
+    clock: Clock
+    ids: Ids
+    actor: Actor
+    software_version: str
+    secret: Callable[[], str] = lambda: secrets.token_urlsafe(KEY_BYTES)
+
+
+@dataclass(frozen=True, slots=True)
+class IssuedKey:
+    """A new key. `text` is shown once and never stored."""
+
+    stored: StoredKey
+    text: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class CreatedTrader:
+    trader_id: UUID
+    key: IssuedKey
+
+
+def create_trader(admin: Administration, name: str, cash: Decimal, currency: str = "USD") -> CreatedTrader:
+    """A trader with an account, a first key and an audit chain. Raises NameTaken."""
+    now = admin.clock.now()
+    trader = StoredTrader(admin.ids.new(), name, "ACTIVE", {}, 1, currency, cash, now)
+    key = _issue(admin, trader.id, DEFAULT_SCOPES, None, now)
+
+    def entries(chain: ChainHead) -> Sequence[LogEntry]:
+        details = {"name": name, "currency": currency, "cash": plain(cash)}
+        created = _entry(admin, chain, trader.id, "TRADER_CREATED", now, limits_version=1, details=details)
+        return [created, _key_created(admin, _head_after(created), key.stored, now)]
+
+    admin.store.create(trader, key.stored, entries)
+    return CreatedTrader(trader.id, key)
+
+
+def create_key(
+    admin: Administration, trader_id: UUID, scopes: Sequence[str], expires_at: datetime | None
+) -> IssuedKey:
+    """One more key. Raises NoSuchTrader."""
+    now = admin.clock.now()
+    key = _issue(admin, trader_id, scopes, expires_at, now)
+
+    def decide(_: StoredTrader, chain: ChainHead) -> TraderChanges:
+        return TraderChanges(log=[_key_created(admin, chain, key.stored, now)], new_key=key.stored, at=now)
+
+    admin.store.change(trader_id, decide)
+    return key
+
+
+def revoke_key(admin: Administration, key: StoredKey) -> bool:
+    """End a key for good; False when it had ended before. Raises NoSuchTrader."""
+    now = admin.clock.now()
+    if key.revoked_at is not None:
+        return False
+
+    def decide(_: StoredTrader, chain: ChainHead) -> TraderChanges:
+        details = {"key_id": str(key.id), "prefix": key.prefix}
+        entry = _entry(admin, chain, key.trader_id, "KEY_REVOKED", now, details=details)
+        return TraderChanges(log=[entry], revoked_key=key.id, at=now)
+
+    admin.store.change(key.trader_id, decide)
+    return True
+
+
+def change_limits(admin: Administration, trader_id: UUID, limits: Limits) -> StoredTrader | None:
+    """Set the given limits, leave the others; None when nothing changes. Raises NoSuchTrader."""
+    now = admin.clock.now()
+    changed: StoredTrader | None = None
+
+    def decide(trader: StoredTrader, chain: ChainHead) -> TraderChanges | None:
+        nonlocal changed
+        before = {name: trader.limits[name] for name in limits if trader.limits[name] != limits[name]}
+        if not before:
+            return None
+        after = {name: limits[name] for name in before}
+        version = trader.limits_version + 1
+        changed = StoredTrader(
+            trader.id, trader.name, trader.trading_state, {**trader.limits, **after}, version, trader.currency,
+            trader.cash, trader.created_at,
+        )  # fmt: skip
+        details = {"before": _texts(before), "after": _texts(after)}
+        entry = _entry(admin, chain, trader.id, "LIMITS_CHANGED", now, limits_version=version, details=details)
+        return TraderChanges(log=[entry], limits=after, at=now)
+
+    admin.store.change(trader_id, decide)
+    return changed
+
+
+def set_trading_state(admin: Administration, trader_id: UUID, state: str, reason: str) -> bool:
+    """Halt a trader (HALTED) or let it trade again (ACTIVE); False when it was so already. Raises NoSuchTrader."""
+    now = admin.clock.now()
+    changed = False
+
+    def decide(trader: StoredTrader, chain: ChainHead) -> TraderChanges | None:
+        nonlocal changed
+        changed = trader.trading_state != state
+        if not changed:
+            return None
+        action = "HALTED" if state == "HALTED" else "RESUMED"
+        details = {"before": trader.trading_state, "after": state}
+        entry = _entry(admin, chain, trader.id, action, now, reason=reason, details=details)
+        return TraderChanges(log=[entry], trading_state=state, at=now)
+
+    admin.store.change(trader_id, decide)
+    return changed
+
+
+def _issue(
+    admin: Administration, trader_id: UUID, scopes: Sequence[str], expires_at: datetime | None, now: datetime
+) -> IssuedKey:
+    text = KEY_BEGINS + admin.secret()
+    stored = StoredKey(
+        id=admin.ids.new(),
+        trader_id=trader_id,
+        prefix=text[:SHOWN_OF_KEY],
+        scopes=tuple(scopes),
+        created_at=now,
+        expires_at=expires_at,
+        key_hash=sha256(text.encode()).digest(),
+    )
+    return IssuedKey(stored, text)
+
+
+def _key_created(admin: Administration, chain: ChainHead, key: StoredKey, now: datetime) -> LogEntry:
+    details = {
+        "key_id": str(key.id),
+        "prefix": key.prefix,
+        "scopes": ",".join(key.scopes),
+        "expires_at": None if key.expires_at is None else key.expires_at.isoformat(),
+    }
+    return _entry(admin, chain, key.trader_id, "KEY_CREATED", now, details=details)
+
+
+def _entry(
+    admin: Administration,
+    chain: ChainHead,
+    trader_id: UUID,
+    action: str,
+    now: datetime,
+    *,
+    details: Mapping[str, object],
+    **fields: object,
+) -> LogEntry:
+    return chained(
+        chain,
+        {
+            "id": admin.ids.new(),
+            "trader_id": trader_id,
+            "actor": admin.actor.name,
+            "credential": admin.actor.credential,
+            "action": action,
+            # a text: its bytes are what the hash covers, and the column keeps them as they are
+            "details": json.dumps(details, sort_keys=True, separators=(",", ":")),
+            "timestamp": now,
+            "software_version": admin.software_version,
+            **fields,
+        },
+    )
+
+
+def _head_after(entry: LogEntry) -> ChainHead:
+    return ChainHead(entry.chain_id, entry.chain_seq, entry.hash)
+
+
+def _texts(limits: Limits) -> dict[str, str | None]:
+    return {
+        name: None if value is None else plain(value) if isinstance(value, Decimal) else str(value)
+        for name, value in limits.items()
+    }

@@ -1,0 +1,91 @@
+"""The whole audit log, read and recomputed row by row."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from app.domain.audit_chain import GENESIS, link
+from app.storage import execution_logs
+from app.storage.transaction import Call, Database, Row, Statement
+
+PAGE_ROWS = 5000
+FIRST = UUID(int=0)
+
+_LOGGED = ", ".join("l.details::text" if name == "details" else f"l.{name}" for name in execution_logs.COLUMNS)
+
+# An order carries the head of its own chain: read with the rows, it shows when the last of them are gone.
+PAGE = Statement(
+    "audit_page",
+    f"""SELECT l.chain_id, l.chain_seq, l.previous_hash, l.hash, o.log_seq, o.log_hash, {_LOGGED}
+    FROM execution_logs l LEFT JOIN orders o ON o.id = l.chain_id
+    WHERE (l.chain_id, l.chain_seq) > ($1, $2) ORDER BY l.chain_id, l.chain_seq LIMIT $3""",
+)
+WITHOUT_LOG = Statement(
+    "orders_without_log",
+    """SELECT o.id FROM orders o WHERE NOT EXISTS (SELECT 1 FROM execution_logs l WHERE l.chain_id = o.id)
+    LIMIT 100""",
+)
+
+
+@dataclass(slots=True)
+class Verification:
+    """What a walk through the log found."""
+
+    rows: int = 0
+    chains: int = 0
+    breaks: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Chain:
+    """The chain that is being walked."""
+
+    id: UUID
+    seq: int = 0
+    hash: bytes = GENESIS
+    head: tuple[int, bytes] | None = None
+
+
+def verify(database: Database) -> Verification:
+    """Walk all chains in bounded memory. Raises DatabaseUnavailable."""
+    found = Verification()
+    chain: _Chain | None = None
+    after: tuple[UUID, int] = (FIRST, 0)
+    with database.transaction() as transaction:
+        while True:
+            rows = transaction.fetch(Call(PAGE, [*after, PAGE_ROWS]))
+            for row in rows:
+                if chain is None or chain.id != row[0]:
+                    _end(chain, found)
+                    chain = _Chain(row[0])
+                    found.chains += 1
+                _check(chain, row, found)
+            if len(rows) < PAGE_ROWS:
+                break
+            after = (rows[-1][0], rows[-1][1])
+        _end(chain, found)
+        for (order_id,) in transaction.fetch(Call(WITHOUT_LOG)):
+            found.breaks.append(f"order {order_id}: it has no row in the log")
+    return found
+
+
+def _check(chain: _Chain, row: Row, found: Verification) -> None:
+    chain_id, seq, previous, hash_, head_seq, head_hash = row[:6]
+    found.rows += 1
+    where = f"chain {chain_id}, row {seq}"
+    if seq != chain.seq + 1:
+        found.breaks.append(f"{where}: row {chain.seq + 1} is missing before it")
+    elif bytes(previous) != chain.hash:
+        found.breaks.append(f"{where}: it does not follow the row before it")
+    covered = dict(zip(execution_logs.COLUMNS, row[6:], strict=True))
+    covered.update(chain_id=chain_id, chain_seq=seq)
+    if link(bytes(previous), covered) != bytes(hash_):
+        found.breaks.append(f"{where}: its content is not what its hash says")
+    chain.seq, chain.hash = seq, bytes(hash_)
+    chain.head = None if head_seq is None else (head_seq, bytes(head_hash))
+
+
+def _end(chain: _Chain | None, found: Verification) -> None:
+    if chain is not None and chain.head is not None and chain.head != (chain.seq, chain.hash):
+        found.breaks.append(f"chain {chain.id}: its last row is {chain.seq}, the order says {chain.head[0]}")
