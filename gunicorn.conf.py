@@ -7,6 +7,9 @@ from app.settings import load_settings_or_exit
 _settings = load_settings_or_exit()
 
 bind = f"{_settings.bind_address}:{_settings.port}"
+# When the master is killed, its workers serve on for up to a second before they notice and end. Meanwhile the next
+# master listens beside them, and intake has no gap; without this it would find the port taken and wait.
+reuse_port = True
 
 # gevent with the WebSocket transport only: any number of processes share the port without sticky sessions, and a
 # socket that is open all day holds a greenlet, not a thread that intake would miss.

@@ -69,6 +69,7 @@ def demo_keys(stack: LocalStack) -> Path:
     file = stack.folder / "demo-keys.json"
     if file.exists() and _is_accepted(stack, json.loads(file.read_text())["traders"][0]["api_key"]):
         return file
+    say(f"making the demo traders {', '.join(_DEMO_TRADERS)}")
     traders = [stack.create_trader(name, _DEMO_CASH) for name in _DEMO_TRADERS]
     entries = [{"name": trader.name, "trader_id": trader.trader_id, "api_key": trader.api_key} for trader in traders]
     write_private(file, json.dumps({"traders": entries}, indent=1) + "\n")

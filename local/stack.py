@@ -365,7 +365,9 @@ class LocalStack:
             self._redis.wait_until_ready()
         if self._postgres is not None:
             self._postgres.wait_until_ready()
+        self._report("services are up; migrating the database")
         self._migrate()
+        self._report("the database is ready; starting the processes")
         self._supervisor.start_group("venue")
         self._supervisor.start_group("app")
         if any(program.name == "web" for program in programs):

@@ -16,7 +16,7 @@ from uuid import UUID
 from proofs.our_ledger import OurEvent, OurFill, OurLedger, OurLogEntry, OurOrder
 from proofs.venue_ledger import VENUE_ENDS, VenueLedger, VenueOrder
 
-_GENESIS = bytes(32)
+_GENESIS = bytes(32).hex()
 _MOST_SENTENCES = 12
 """Of one kind; the counters are complete all the same."""
 _ENDS = {"FILLED": "FILLED", "REJECTED": "REJECTED", "CANCELLED": "CANCELLED"}

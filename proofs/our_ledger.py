@@ -38,7 +38,8 @@ class OurOrder:
     reason_code: str | None
     alarm_code: str | None
     log_seq: int
-    log_hash: bytes
+    log_hash: str
+    """Hexadecimal."""
 
     @property
     def is_closed(self) -> bool:
@@ -83,8 +84,8 @@ class OurLogEntry:
     order_id: UUID
     chain_id: UUID
     chain_seq: int
-    previous_hash: bytes
-    hash: bytes
+    previous_hash: str
+    hash: str
     action: str
     execution_state: str | None
 
@@ -141,12 +142,12 @@ class OurLedger:
 
 
 _ORDERS = """SELECT id, trader_id, symbol, side, quantity, order_type::text, price, status::text, execution_state,
-    filled_quantity, reservation_price, attempts, venue_order_id, reason_code, alarm_code, log_seq, log_hash
+    filled_quantity, reservation_price, attempts, venue_order_id, reason_code, alarm_code, log_seq, encode(log_hash, 'hex')
     FROM orders ORDER BY created_at"""
 _FILLS = """SELECT id, order_id, trader_id, symbol, side, quantity_filled, price_at_fill, commission, venue_order_id,
     cumulative_quantity, realized_pnl FROM fills ORDER BY position"""
 _ATTEMPTS = "SELECT order_id, kind, number, outcome FROM order_attempts ORDER BY sent_at"
-_LOG = """SELECT order_id, chain_id, chain_seq, previous_hash, hash, action::text, execution_state
+_LOG = """SELECT order_id, chain_id, chain_seq, encode(previous_hash, 'hex'), encode(hash, 'hex'), action::text, execution_state
     FROM execution_logs WHERE order_id IS NOT NULL ORDER BY chain_id, chain_seq"""
 _ACCOUNTS = "SELECT trader_id, cash, reserved, head_seq FROM accounts JOIN event_counters USING (trader_id)"
 _POSITIONS = """SELECT trader_id, symbol, quantity, reserved_quantity, cost_basis, realized_pnl
@@ -172,7 +173,7 @@ def read_our_ledger(worker_url: str) -> OurLedger:
         orders={order.id: order for order in orders},
         fills=fills,
         attempts=attempts,
-        log=[_with_bytes(entry) for entry in log],
+        log=log,
         events=events,
         accounts={account.trader_id: account for account in accounts},
         positions=positions,
@@ -192,15 +193,3 @@ def snapshot(url: str) -> Iterator[psycopg2.extensions.cursor]:
 def _rows(cursor: psycopg2.extensions.cursor, kind: type[T], statement: str) -> list[T]:
     cursor.execute(statement)
     return [kind(*row) for row in cursor.fetchall()]
-
-
-def _with_bytes(entry: OurLogEntry) -> OurLogEntry:
-    return OurLogEntry(
-        entry.order_id,
-        entry.chain_id,
-        entry.chain_seq,
-        bytes(entry.previous_hash),
-        bytes(entry.hash),
-        entry.action,
-        entry.execution_state,
-    )

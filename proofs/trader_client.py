@@ -150,7 +150,7 @@ class TraderClient:
 
     async def _listen(self) -> None:
         while self.feed_refused is None:
-            client = socketio.AsyncClient(reconnection=False)
+            client = socketio.AsyncClient(reconnection=False, http_session=self._session)
             client.on("order", self._take)
             client.on("connect_error", self._note_refusal)
             try:

@@ -15,9 +15,10 @@ from aiohttp import web
 
 from simulator.fault_kinds import KINDS
 from simulator.faults import FaultError, read_rule
-from simulator.figures import moment, plain, read_number
+from simulator.figures import moment, plain, read_moment, read_number
 from simulator.instruments import STATES
 from simulator.orders import Execution, Order, as_wire
+from simulator.quotes import Quote
 from simulator.refusals import Refusal
 from simulator.settings import CHANGEABLE, SettingsError, checked
 
@@ -72,10 +73,11 @@ class ControlApi:
             if kind == "instrument":
                 venue.instruments[symbol].state = value
             elif kind == "quote":
-                venue.quotes.frozen.add(symbol)
+                bid, ask, bid_size, ask_size = (Decimal(value[part]) for part in ("bid", "ask", "bid_size", "ask_size"))
+                time = read_moment(value["timestamp"])
+                venue.quotes.restore(Quote(symbol, bid, ask, bid_size, ask_size, time))
                 if value["stale"]:
                     venue.quotes.stale.add(symbol)
-                venue.quotes.set(symbol, *(Decimal(value[part]) for part in ("bid", "ask", "bid_size", "ask_size")))
 
     # Faults.
 

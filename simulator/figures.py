@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
 from random import Random
 
@@ -31,8 +31,19 @@ def average(notional: Decimal, quantity: Decimal) -> Decimal:
     return (notional / quantity).quantize(_NINE_PLACES, ROUND_HALF_EVEN)
 
 
-def now() -> datetime:
-    return datetime.now(UTC)
+class _StrictClock:
+    """The time in UTC, always later than before: orders and fills are found by bisection over their times."""
+
+    def __init__(self) -> None:
+        self._latest = datetime.min.replace(tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        self._latest = max(datetime.now(UTC), self._latest + _MICROSECOND)
+        return self._latest
+
+
+_MICROSECOND = timedelta(microseconds=1)
+now = _StrictClock()
 
 
 def moment(time: datetime) -> str:

@@ -53,6 +53,8 @@ class Ledger:
         self._database = sqlite3.connect(path, isolation_level=None, timeout=2)
         self._database.execute("PRAGMA journal_mode=WAL")
         self._database.execute("PRAGMA synchronous=NORMAL")
+        # Checkpoints wait for the disk, and every order waits with them: rarely, then.
+        self._database.execute("PRAGMA wal_autocheckpoint=8000")
         # One simulator to a ledger: a second one would double every fill.
         self._database.execute("PRAGMA locking_mode=EXCLUSIVE")
         self._database.executescript(_SCHEMA)

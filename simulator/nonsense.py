@@ -99,6 +99,8 @@ def nonsense_update(kind: str, data: dict[str, Any], megabytes: int = 10) -> byt
         data["event"] = "transmogrified"
     elif kind == "nonsense_negative_fill":
         data |= {"qty": "-5", "price": "-1.25"}
+    elif kind == "nonsense_overfill":
+        data["qty"] = data["order"]["filled_qty"]
     elif kind == "nonsense_nan":
         data |= {"qty": float("nan"), "price": float("inf")}
     elif kind == "nonsense_huge_body":

@@ -75,6 +75,11 @@ class Quotes:
         self.moved([symbol])
         return quote
 
+    def restore(self, quote: Quote) -> None:
+        """Takes up a quote that was set in an earlier process; it stands still, and nothing trades because of it."""
+        self.current[quote.symbol] = quote
+        self.frozen.add(quote.symbol)
+
     def _walked(self, instrument: Instrument) -> Quote:
         draw = self._random
         tick = instrument.tick(instrument.start_price)

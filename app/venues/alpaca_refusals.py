@@ -11,7 +11,8 @@ from app.venues.alpaca_wire import ERROR, ErrorWire, Unreadable, decode, printab
 # The first whose words are all in the message wins: the special before the general.
 _CODES_BY_WORDS: tuple[tuple[tuple[str, ...], str], ...] = (
     (("buying power",), "VENUE_INSUFFICIENT_FUNDS"),
-    (("insufficient balance",), "VENUE_INSUFFICIENT_FUNDS"),
+    (("insufficient balance for usd",), "VENUE_INSUFFICIENT_FUNDS"),
+    (("insufficient balance",), "VENUE_INSUFFICIENT_SHARES"),  # of a coin
     (("insufficient qty",), "VENUE_INSUFFICIENT_SHARES"),
     (("wash trade",), "VENUE_WASH_TRADE"),
     (("pattern day trad",), "VENUE_DAY_TRADING_LIMIT"),

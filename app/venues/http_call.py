@@ -93,12 +93,12 @@ class HttpCaller:
                 timeout=urllib3.Timeout(total=remaining, connect=min(remaining, self._connect_seconds)),
             )
             try:
-                content = _read_all(response, max_bytes)
+                content = _read_all(response, max_bytes, deadline)
             finally:
                 # A body that was read to its end has given its connection back by itself; any other is thrown away,
                 # because the next answer on it would be this one's rest.
                 response.close()
-        except HTTPError as error:
+        except (HTTPError, TimeoutError) as error:
             return _failure_of(error)
         if content is None:
             return CallFailed(
@@ -113,23 +113,25 @@ class HttpCaller:
         self._pool.close()
 
 
-def _read_all(response: urllib3.BaseHTTPResponse, max_bytes: int) -> bytes | None:
-    """The body, decompressed; None when it is longer than `max_bytes`."""
+def _read_all(response: urllib3.BaseHTTPResponse, max_bytes: int, deadline: float) -> bytes | None:
+    """The body, decompressed; None when it is longer than `max_bytes`. Raises `TimeoutError` after `deadline`."""
     chunks: list[bytes] = []
     length = 0
     while chunk := response.read(_CHUNK_BYTES):
         length += len(chunk)
         if length > max_bytes:
             return None
+        if time.monotonic() > deadline:
+            raise TimeoutError("decompressing took too long")  # the socket has no part in it, so it cannot tell
         chunks.append(chunk)
     return b"".join(chunks)
 
 
-def _failure_of(error: HTTPError) -> CallFailed:
+def _failure_of(error: HTTPError | TimeoutError) -> CallFailed:
     detail = f"{type(error).__name__}: {error}"
     if isinstance(error, (NewConnectionError, ConnectTimeoutError)):
         return CallFailed("VENUE_UNREACHABLE", "The venue could not be reached.", detail, nothing_sent=True)
-    if isinstance(error, ReadTimeoutError) or _caused_by_timeout(error):
+    if isinstance(error, (ReadTimeoutError, TimeoutError)) or _caused_by_timeout(error):
         return CallFailed("VENUE_TIMEOUT", "The venue took too long to answer.", detail)
     return CallFailed("VENUE_CONNECTION_LOST", "The connection to the venue was lost before its answer came.", detail)
 

@@ -91,7 +91,7 @@ def _make_login(login: str, password: str | None) -> None:
         END $body$
         """
     )
-    # CREATEROLE may not even spell NOSUPERUSER or NOBYPASSRLS in ALTER ROLE, so a role found mighty stops the migration.
+    # CREATEROLE may not even spell NOSUPERUSER or NOBYPASSRLS in ALTER ROLE, so a mighty role stops the migration.
     mighty = op.get_bind().scalar(
         text(
             """

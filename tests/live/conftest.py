@@ -19,14 +19,14 @@ from tests.live.serving import Web, web
 _numbers = itertools.count(1)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def served(
     postgres_server: EmbeddedPostgres,
     migrated_template: str,
     redis_server: EmbeddedRedis,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[tuple[Settings, Web]]:
-    """A web process of two workers that the module's tests share; each test brings traders of its own."""
+    """A web process of two workers that the tests share; each test brings traders of its own."""
     with copied_database(postgres_server, f"live_{next(_numbers)}", migrated_template) as url:
         settings = settings_for(url, redis_server.url)
         with web(settings, tmp_path_factory.mktemp("web")) as serving:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -89,6 +90,24 @@ def test_what_the_control_endpoint_set_survives_a_kill(own_venue: VenueProcess) 
     assert own_venue.get("/v2/clock")["is_open"] is True
     assert own_venue.get("/v2/assets/KO")["tradable"] is True
     assert own_venue.get("/simulator/faults")["faults"] == []
+
+
+@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="only Linux can limit a running process")
+def test_a_ledger_that_cannot_be_written_stops_the_venue_and_loses_nothing(own_venue: VenueProcess) -> None:
+    acknowledged: list[str] = []
+
+    def pour() -> None:
+        for number in range(500):
+            acknowledged.append(own_venue.place(f"order-{number}")["client_order_id"])  # noqa: PERF401 - it ends early
+
+    resource.prlimit(own_venue.process.pid, resource.RLIMIT_FSIZE, (65_536, 65_536))
+    with pytest.raises(NoReply):
+        pour()
+    assert own_venue.ended() == 1
+    own_venue.start()
+    assert acknowledged
+    ledger = {order["client_order_id"] for order in own_venue.get("/simulator/ledger")["orders"]}
+    assert set(acknowledged) <= ledger
 
 
 def test_an_orderly_end_keeps_everything(own_venue: VenueProcess) -> None:

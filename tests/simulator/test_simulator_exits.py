@@ -19,7 +19,7 @@ def _legs(venue: VenueProcess, order: dict[str, Any]) -> tuple[dict[str, Any], d
 
 
 def test_exits_start_when_the_entry_is_wholly_filled(venue: VenueProcess) -> None:
-    venue.control("settings", {"partial_fill_interval_ms": 300})
+    venue.control("settings", {"partial_fill_interval_ms": 1500})
     entry = _bracket(venue, qty="150")
     assert [leg["status"] for leg in entry["legs"]] == ["held", "held"]
     assert [(leg["type"], leg["side"]) for leg in entry["legs"]] == [("limit", "sell"), ("stop", "sell")]

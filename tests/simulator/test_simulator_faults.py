@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import time
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
@@ -19,6 +19,14 @@ def _name() -> str:
 
 def _last_request(venue: VenueProcess, name: str) -> dict[str, Any]:
     return venue.requests(client_order_id=name, operation="submit")[-1]
+
+
+def _seconds_until_accepted(venue: VenueProcess, name: str) -> float:
+    """From the request's arrival to the order's entry into the ledger, by the venue's own clock."""
+    (order,) = eventually(lambda: venue.in_ledger(name))
+    (received, *_) = eventually(lambda: venue.requests(client_order_id=name, operation="submit"))
+    accepted = datetime.fromisoformat(order["submitted_at"])
+    return (accepted - datetime.fromisoformat(received["received_at"])).total_seconds()
 
 
 def test_refuse_enters_nothing_and_says_what_it_was_told_to(venue: VenueProcess) -> None:
@@ -57,9 +65,9 @@ def test_slow_takes_effect_before_the_client_gives_up(venue: VenueProcess) -> No
     venue.fault("slow", name, seconds=1)
     with pytest.raises(NoReply):
         venue.submit(name, timeout=0.3)
-    assert venue.in_ledger(name)
-    eventually(lambda: venue.requests(client_order_id=name, fault="slow"))
-    assert len(venue.in_ledger(name)) == 1
+    assert _seconds_until_accepted(venue, name) < 1
+    (answered,) = eventually(lambda: venue.requests(client_order_id=name, fault="slow"))
+    assert answered["milliseconds"] >= 1000
 
 
 def test_slow_can_take_effect_only_at_its_end(venue: VenueProcess) -> None:
@@ -67,8 +75,7 @@ def test_slow_can_take_effect_only_at_its_end(venue: VenueProcess) -> None:
     venue.fault("slow", name, seconds=0.7, after_accept=False)
     with pytest.raises(NoReply):
         venue.submit(name, timeout=0.2)
-    assert venue.in_ledger(name) == []
-    eventually(lambda: venue.in_ledger(name))
+    assert _seconds_until_accepted(venue, name) >= 0.7
 
 
 @pytest.mark.parametrize(("kind", "entered"), [("reply_lost_after_accept", 1), ("connection_lost_before_accept", 0)])
@@ -146,27 +153,26 @@ def test_late_accept_enters_the_order_after_the_client_gave_up(venue: VenueProce
     venue.fault("late_accept", name, seconds=1)
     with pytest.raises(NoReply):
         venue.submit(name, timeout=0.3)
-    assert venue.by_client_order_id(name)[0] == 404
-    assert venue.get("/simulator/health")["late_requests"] == 1
-    eventually(lambda: venue.by_client_order_id(name)[0] == 200)
+    assert _seconds_until_accepted(venue, name) >= 1
+    assert venue.by_client_order_id(name)[0] == 200
     outcomes = [row["outcome"] for row in venue.requests(client_order_id=name, operation="submit")]
     assert outcomes == ["waiting", "took_effect_late"]
+    eventually(lambda: venue.get("/simulator/health")["late_requests"] == 0)
 
 
 def test_late_accept_may_hang_up_early(venue: VenueProcess) -> None:
     name = _name()
-    venue.fault("late_accept", name, seconds=1, hang_up_after=0.1)
-    started = time.monotonic()
+    venue.fault("late_accept", name, seconds=3, hang_up_after=0.1)
     with pytest.raises(NoReply):
         venue.submit(name)
-    assert time.monotonic() - started < 0.9
-    assert venue.in_ledger(name) == []
-    eventually(lambda: venue.in_ledger(name))
+    lost = datetime.now(UTC)
+    (order,) = eventually(lambda: venue.in_ledger(name))
+    assert datetime.fromisoformat(order["submitted_at"]) > lost
 
 
 def test_a_late_request_meets_the_uniqueness_rule_when_it_takes_effect(venue: VenueProcess) -> None:
     name = _name()
-    venue.fault("late_accept", name, seconds=0.6, hang_up_after=0.05)
+    venue.fault("late_accept", name, seconds=2, hang_up_after=0.05)
     with pytest.raises(NoReply):
         venue.submit(name)
     venue.place(name)
@@ -192,7 +198,7 @@ def test_a_look_up_can_fail_for_an_order_that_does_not_exist(venue: VenueProcess
 
 def test_look_ups_and_lists_can_be_unaware_of_an_order_for_a_while(venue: VenueProcess) -> None:
     name = _name()
-    venue.fault("lookup_unknown_for", name, seconds=0.8)
+    venue.fault("lookup_unknown_for", name, seconds=2)
     order = venue.place(name)
     assert venue.by_client_order_id(name)[0] == 404
     assert venue.call("GET", f"/v2/orders/{order['id']}")[0] == 404

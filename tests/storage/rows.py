@@ -204,5 +204,5 @@ def insert(cursor: Any, table: str, row: Row) -> None:
             sql.SQL(", ").join(map(sql.Identifier, row)),
             sql.SQL(", ").join(sql.Placeholder() * len(row)),
         ),
-        [value for value in row.values()],
+        list(row.values()),
     )

@@ -33,7 +33,8 @@ _OBJECTS = """
 """
 _COLUMNS = """
   SELECT relname, attname, format_type(atttypid, atttypmod), attnotnull, attidentity, pg_get_expr(adbin, adrelid)
-  FROM pg_class JOIN pg_attribute ON attrelid = pg_class.oid LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum
+  FROM pg_class JOIN pg_attribute ON attrelid = pg_class.oid 
+    LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum
   WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' AND attnum > 0 AND relname <> 'alembic_version'
   ORDER BY relname, attnum
 """
@@ -60,9 +61,9 @@ def _query(database: Database, statement: str) -> list[Any]:
 
 
 def _logins(cluster: Cluster) -> set[str]:
-    return {name for (name,) in cluster.execute("SELECT rolname FROM pg_roles WHERE rolname LIKE 'surefill\\_%'")} & set(
-        LOGINS
-    )
+    return {
+        name for (name,) in cluster.execute("SELECT rolname FROM pg_roles WHERE rolname LIKE 'surefill\\_%'")
+    } & set(LOGINS)
 
 
 def _alembic(database: Database, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -234,12 +235,12 @@ def logins_of_somebody_else(migrated: Database) -> Iterator[None]:
 
 @pytest.mark.usefixtures("logins_of_somebody_else")
 def test_a_login_that_may_become_the_owner_stops_the_migration(empty: Database) -> None:
-    empty.cluster.execute(f"GRANT {OWNER} TO surefill_worker")
+    empty.cluster.execute(f"GRANT {OWNER} TO surefill_api")
     try:
         with pytest.raises(CommandError, match=f"through {OWNER}"):
             empty.upgrade()
     finally:
-        empty.cluster.execute(f"REVOKE {OWNER} FROM surefill_worker")
+        empty.cluster.execute(f"REVOKE {OWNER} FROM surefill_api")
 
 
 @pytest.mark.usefixtures("logins_of_somebody_else")
@@ -293,7 +294,9 @@ def test_logins_that_cannot_enter_stop_the_migration_with_a_line_that_says_what_
         empty.upgrade()
 
 
-def test_the_tables_of_sqlalchemy_are_those_of_the_migration(migrated: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_tables_of_sqlalchemy_are_those_of_the_migration(
+    migrated: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(ischema_names, "xid8", TransactionId)
     engine = create_engine(migrated.settings.sqlalchemy_url("owner"))
     with engine.connect() as connection:

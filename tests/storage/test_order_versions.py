@@ -23,13 +23,17 @@ def _session(session: Begin, role: str) -> Session:
 @pytest.mark.parametrize("role", ROLES)
 def test_the_next_version_is_written(session: Begin, role: str) -> None:
     begun = _session(session, role)
-    begun("UPDATE orders SET version = version + 1, attempts = 1, execution_state = 'SENDING' WHERE id = %s", ANNS_ORDER)
+    begun(
+        "UPDATE orders SET version = version + 1, attempts = 1, execution_state = 'SENDING' WHERE id = %s", ANNS_ORDER
+    )
     assert begun.rowcount == 1
     assert begun("SELECT version, attempts FROM orders WHERE id = %s", ANNS_ORDER) == [(2, 1)]
 
 
 @pytest.mark.parametrize("role", ROLES)
-@pytest.mark.parametrize("change", ["fence = 7", "version = 1", "version = 3", "version = 0", "due_at = now(), version = 1"])
+@pytest.mark.parametrize(
+    "change", ["fence = 7", "version = 1", "version = 3", "version = 0", "due_at = now(), version = 1"]
+)
 def test_a_write_that_does_not_follow_the_stored_version_is_a_lost_race(session: Begin, role: str, change: str) -> None:
     begun = _session(session, role)
     with begun.refused(psycopg2.errors.SerializationFailure) as refusal:
@@ -38,8 +42,9 @@ def test_a_write_that_does_not_follow_the_stored_version_is_a_lost_race(session:
 
 
 def test_a_null_version_does_not_follow_either(session: Begin) -> None:
-    with session("superuser").refused(psycopg2.errors.SerializationFailure):
-        session("superuser")("UPDATE orders SET version = NULL WHERE id = %s", ANNS_ORDER)
+    begun = session("superuser")
+    with begun.refused(psycopg2.errors.SerializationFailure):
+        begun("UPDATE orders SET version = NULL WHERE id = %s", ANNS_ORDER)
 
 
 @pytest.mark.parametrize(

@@ -30,9 +30,10 @@ CREATE TEMPORARY VIEW trading AS SELECT * FROM traders WHERE name::integer <= {T
 INSERT INTO positions (trader_id, symbol, quantity, reserved_quantity, cost_basis, realized_pnl, updated_at)
   SELECT id, 'S' || s, 1, 0, 1, 0, now() FROM trading, generate_series(1, {ORDERS_EACH}) s;
 INSERT INTO api_keys (id, trader_id, prefix, key_hash, created_at)
-  SELECT gen_random_uuid(), id, 'p', sha256((id::text || k)::bytea), now() FROM trading, generate_series(1, {ORDERS_EACH}) k;
-INSERT INTO orders (id, trader_id, idempotency_key, request_fingerprint, symbol, side, quantity, order_type, time_in_force,
-    venue, execution_path, reservation_price, status, execution_state, due_at, closed_at, log_seq, log_hash, version,
+  SELECT gen_random_uuid(), id, 'p', sha256((id::text || k)::bytea), now()
+  FROM trading, generate_series(1, {ORDERS_EACH}) k;
+INSERT INTO orders (id, trader_id, idempotency_key, request_fingerprint, symbol, side, quantity, order_type,
+    time_in_force, venue, execution_path, reservation_price, status, execution_state, due_at, closed_at, log_seq, log_hash, version,
     created_at, updated_at)
   SELECT gen_random_uuid(), t.id, n::text, '', 'AAPL', 'BUY', 1, 'MARKET', 'DAY', 'ALPACA', 'V2', 1,
     CASE WHEN is_open THEN 'PENDING' ELSE 'CANCELLED' END::order_status_enum,
@@ -40,8 +41,8 @@ INSERT INTO orders (id, trader_id, idempotency_key, request_fingerprint, symbol,
     CASE WHEN is_open THEN now() END, CASE WHEN NOT is_open THEN now() END,
     1, '', 1, '2026-01-05 12:00Z'::timestamptz + n * interval '1 s', now()
   FROM trading t, generate_series(1, {ORDERS_EACH}) n, LATERAL (SELECT n % 20 = 0 AS is_open) o;
-INSERT INTO fills (id, order_id, trader_id, symbol, side, timestamp, quantity_filled, price_at_fill, venue, venue_order_id,
-    cumulative_quantity, realized_pnl, created_at)
+INSERT INTO fills (id, order_id, trader_id, symbol, side, timestamp, quantity_filled, price_at_fill, venue,
+    venue_order_id, cumulative_quantity, realized_pnl, created_at)
   SELECT id, id, trader_id, symbol, side, created_at, 1, 1, venue, id::text, 1, 0, created_at FROM orders;
 INSERT INTO order_attempts (order_id, kind, number, trader_id, fence, client_order_id, sender, sent_at)
   SELECT id, 'SUBMIT', 1, trader_id, 1, id::text, 'w', created_at FROM orders;
@@ -89,7 +90,7 @@ QUERIES = {
         [MINE],
     ),
     "next page of orders": (
-        "SELECT * FROM orders WHERE (created_at, id) < ('2026-01-05 12:00:50Z', '00000000-0000-0000-0000-000000000001'::uuid)"
+        f"SELECT * FROM orders WHERE (created_at, id) < ('2026-01-05 12:00:50Z', '{NO_ORDER}'::uuid)"
         " ORDER BY created_at DESC, id DESC LIMIT 20",
         "idx_orders_trader_created",
         [MINE],
@@ -110,7 +111,7 @@ QUERIES = {
         [MINE, "idempotency_key ="],
     ),
     "fills of a time": (
-        "SELECT * FROM fills WHERE timestamp >= '2026-01-05 12:01:30Z' ORDER BY timestamp DESC",
+        "SELECT * FROM fills WHERE timestamp >= '2026-01-05 12:00:30Z' ORDER BY timestamp DESC",
         "idx_fills_trader_timestamp",
         [MINE, '"timestamp"'],
     ),
@@ -190,7 +191,7 @@ def test_a_key_is_found_by_an_index(session: Begin) -> None:
     [
         f"SELECT seq, payload FROM order_events WHERE trader_id = '{ME}' AND seq > 90 ORDER BY seq",
         f"SELECT e.* FROM unnest(ARRAY['{ME}', '{OTHER}']::uuid[], ARRAY[90, 90]) AS c (trader, cursor),"
-        " LATERAL (SELECT * FROM order_events WHERE trader_id = c.trader AND seq > c.cursor ORDER BY seq LIMIT 100) AS e",
+        " LATERAL (SELECT * FROM order_events WHERE trader_id = c.trader AND seq > c.cursor ORDER BY seq LIMIT 99) AS e",
     ],
     ids=["one trader", "several traders"],
 )

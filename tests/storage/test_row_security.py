@@ -118,8 +118,8 @@ def test_a_login_has_the_rights_written_here_and_no_others(schema: Database, log
         (table, words[letter]) for table, letters in (RIGHTS[login] | UNOWNED[login]).items() for letter in letters
     }
     granted = schema.cluster.execute(
-        f"SELECT table_name, privilege_type FROM information_schema.table_privileges WHERE grantee IN ('{login}', 'PUBLIC')"
-        " AND table_schema = 'public'",
+        "SELECT table_name, privilege_type FROM information_schema.table_privileges"
+        f" WHERE grantee IN ('{login}', 'PUBLIC') AND table_schema = 'public'",
         schema.name,
     )
     assert set(granted) == expected
@@ -284,8 +284,9 @@ def test_the_trader_is_forgotten_when_the_transaction_ends(own_database: Databas
 
 
 def test_a_trader_that_is_no_identifier_is_an_error_and_not_an_answer(session: Begin) -> None:
-    with session("surefill_api", trader_id="' OR true --").refused(psycopg2.errors.InvalidTextRepresentation):
-        session("surefill_api", trader_id="' OR true --")("SELECT * FROM orders")
+    api = session("surefill_api", trader_id="' OR true --")
+    with api.refused(psycopg2.errors.InvalidTextRepresentation):
+        api("SELECT * FROM orders")
 
 
 # -- the API beyond its trader --------------------------------------------------------------------------------------
@@ -393,7 +394,9 @@ def test_the_owner_writes_what_it_administers_and_nothing_else(session: Begin, t
     owner.insert(table, row)
 
 
-@pytest.mark.parametrize("table", [table for table in TABLES if table not in ("fills", "order_events", "execution_logs")])
+@pytest.mark.parametrize(
+    "table", [table for table in TABLES if table not in ("fills", "order_events", "execution_logs")]
+)
 def test_the_owner_changes_and_deletes_what_it_administers_and_nothing_else(session: Begin, table: str) -> None:
     administers = "U" in OWNERS.get(table, "")
     owner = session(OWNER)
@@ -408,13 +411,18 @@ def test_the_owner_changes_and_deletes_what_it_administers_and_nothing_else(sess
 # -- what nobody has a right to -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("login", "table"), [(login, table) for login in LOGINS for table in _lacking(RIGHTS[login], "S")])
+@pytest.mark.parametrize(
+    ("login", "table"), [(login, table) for login in LOGINS for table in _lacking(RIGHTS[login], "S")]
+)
 def test_a_login_without_the_right_to_it_reads_nothing(session: Begin, login: str, table: str) -> None:
-    with session(login, trader_id=ANN).refused(InsufficientPrivilege):
-        session(login, trader_id=ANN)(f"SELECT * FROM {table}")
+    begun = session(login, trader_id=ANN)
+    with begun.refused(InsufficientPrivilege):
+        begun(f"SELECT * FROM {table}")
 
 
-@pytest.mark.parametrize(("login", "table"), [(login, table) for login in LOGINS for table in _lacking(RIGHTS[login], "I")])
+@pytest.mark.parametrize(
+    ("login", "table"), [(login, table) for login in LOGINS for table in _lacking(RIGHTS[login], "I")]
+)
 def test_a_login_without_the_right_to_it_inserts_nothing(session: Begin, login: str, table: str) -> None:
     begun = session(login, trader_id=ANN)
     with begun.refused(InsufficientPrivilege) as refusal:

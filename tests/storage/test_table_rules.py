@@ -101,7 +101,9 @@ ALLOWED = [
     Bent("orders", "", {"idempotency_key": "x" * 255, "max_slippage_bps": 0, "reservation_price": 0}),
     Bent("orders", "", {"order_type": "MARKET", "price": None}),
     Bent("orders", "", {"quantity": "0.000000000000000001", "price": "99999999999999999999.999999999999999999"}),
-    Bent("orders", "", {"execution_state": "WORKING", "venue_order_id": "1", "status": "PARTIAL", "filled_quantity": 9}),
+    Bent(
+        "orders", "", {"execution_state": "WORKING", "venue_order_id": "1", "status": "PARTIAL", "filled_quantity": 9}
+    ),
     Bent("orders", "", {**FILLED}),
     Bent("orders", "", {**CLOSED, "status": "REJECTED", "filled_quantity": 3}),
     Bent("orders", "", {"execution_state": "NEEDS_ATTENTION", "attempts": 4}),
@@ -223,13 +225,15 @@ def test_nothing_is_deleted_by_way_of_something_else(schema: Database) -> None:
 
 
 def test_money_keeps_every_digit(superuser: Session) -> None:
-    superuser.insert("orders", rows.order(ANN, idempotency_key="digits", price="12345678901234567890.123456789012345678"))
+    superuser.insert(
+        "orders", rows.order(ANN, idempotency_key="digits", price="12345678901234567890.123456789012345678")
+    )
     ((price,),) = superuser("SELECT price FROM orders WHERE idempotency_key = 'digits'")
     assert str(price) == "12345678901234567890.123456789012345678"
 
 
 def test_a_new_account_counts_no_orders_in_any_minute(superuser: Session) -> None:
     superuser.insert("accounts", rows.account(STRANGER))
-    assert superuser("SELECT rate_count, rate_previous, rate_minute = '-infinity' FROM accounts WHERE trader_id = %s", STRANGER) == [
-        (0, 0, True)
-    ]
+    assert superuser(
+        "SELECT rate_count, rate_previous, rate_minute = '-infinity' FROM accounts WHERE trader_id = %s", STRANGER
+    ) == [(0, 0, True)]

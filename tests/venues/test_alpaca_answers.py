@@ -137,6 +137,16 @@ def test_a_replaced_order_names_its_successor(wire: ScriptedWire, alpaca: Alpaca
             error(40310000, "insufficient qty available for order (requested: 5, available: 1)"),
             "VENUE_INSUFFICIENT_SHARES",
         ),
+        (
+            403,
+            error(40310000, "insufficient balance for BTC (requested: 5, available: 1)"),
+            "VENUE_INSUFFICIENT_SHARES",
+        ),
+        (
+            403,
+            error(40310000, "insufficient balance for USD (requested: 5, available: 1)"),
+            "VENUE_INSUFFICIENT_FUNDS",
+        ),
         (403, error(40310000, "potential wash trade detected. use complex orders"), "VENUE_WASH_TRADE"),
         (403, error(40310000, "account is restricted to liquidation only"), "VENUE_ACCOUNT_RESTRICTED"),
         (403, error(40310000, "something new"), "VENUE_REFUSED"),

@@ -39,7 +39,7 @@ from tests.venues.conformance import (
 from tests.venues.fake_venue import Fault
 from tests.venues.simulator_process import SimulatorProcess
 
-TIMEOUT = 1.0  # seconds
+TIMEOUT = 2.0  # seconds; a busy machine's simulator must not be mistaken for a slow one
 
 FAULTS: dict[Fault, dict[str, Any]] = {
     Fault.SUBMIT_REFUSED: {"kind": "refuse"},
@@ -229,7 +229,7 @@ SUBMIT_FAULTS: list[tuple[dict[str, Any], bool]] = [
     ({"kind": "html_instead_of_json", "status": 200, "after_accept": False}, False),
     ({"kind": "cut_json"}, True),
     ({"kind": "cut_json", "connection": True}, True),
-    ({"kind": "slow", "seconds": 1.5}, True),
+    ({"kind": "slow", "seconds": 3}, True),
     ({"kind": "late_accept", "seconds": 5, "hang_up_after": 0.2}, False),
 ]
 
@@ -334,7 +334,9 @@ def test_more_orders_than_a_page_are_all_listed(scene: SimulatorScene) -> None:
         assert isinstance(scene.venue.submit(replace(order, quantity=Decimal(1))), Accepted)
     listed = scene.venue.orders(start)
     assert not isinstance(listed, OutcomeUnknown)
-    assert [each.client_order_id for each in listed] == [each.client_order_id for each in orders]
+    wanted = [each.client_order_id for each in orders]
+    # An order of an earlier test that the venue accepts late may stand among them.
+    assert [each.client_order_id for each in listed if each.client_order_id in set(wanted)] == wanted
 
 
 def test_more_executions_than_a_page_are_all_listed(scene: SimulatorScene) -> None:

@@ -1,0 +1,122 @@
+"""Orders that are well-formed and break a rule: the status, the code, the audit."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from app.lifecycle.traders import set_trading_state
+from app.settings import Settings
+from tests.api.house import Client, House, problem_of, running
+
+
+def test_a_buy_beyond_the_cash_says_how_much_there_is(house: House, ann: Client) -> None:
+    problem = problem_of(ann.submit(quantity="1000", price="150.25"), 422, "INSUFFICIENT_FUNDS")
+    assert problem["detail"] == "Insufficient funds for $150,250.00 order; available: $100,000.00."
+    assert problem["errors"][0]["field"] == "quantity"
+    assert problem["errors"][0]["numbers"] == {"needed": "150250", "available": "100000"}
+    assert house.refusals(ann) == [("INSUFFICIENT_FUNDS", f"trader:{ann.trader_id}")]
+
+
+def test_a_sell_of_what_is_not_held_is_refused(ann: Client) -> None:
+    problem_of(ann.submit(side="SELL"), 422, "INSUFFICIENT_SHARES")
+
+
+def test_every_broken_rule_is_told_at_once(ann: Client) -> None:
+    problem = problem_of(ann.submit(quantity="1000.5", price="150.251"), 422, "LOT_SIZE")
+    assert [error["code"] for error in problem["errors"]] == ["LOT_SIZE", "TICK_SIZE", "INSUFFICIENT_FUNDS"]
+
+
+def test_a_market_order_needs_a_fresh_quote(house: House, ann: Client) -> None:
+    stale = datetime.now(UTC) - timedelta(seconds=90)
+    house.rows("UPDATE instruments SET quoted_at = %s, confirmed_at = %s", stale, stale)
+    problem_of(ann.submit(order_type="MARKET", price=None), 422, "REFERENCE_PRICE_STALE")
+    assert ann.submit().status_code == 201  # a LIMIT order does not
+
+
+def test_a_halted_trader_is_refused(house: House, ann: Client) -> None:
+    set_trading_state(house.administration, ann.trader_id, "HALTED", "test")
+    problem_of(ann.submit(), 422, "TRADING_HALTED")
+
+
+def test_the_order_rate_limit_answers_429_and_says_when_to_come_back(house: House, ann: Client) -> None:
+    house.limit(ann, orders_per_minute=2)
+    for _ in range(2):
+        ann.order()
+    answer = ann.submit()
+    problem_of(answer, 429, "ORDER_RATE_LIMIT")
+    assert 1 <= int(answer.headers["Retry-After"]) <= 60
+    assert [code for code, _ in house.refusals(ann)] == ["ORDER_RATE_LIMIT"]
+
+
+def test_the_rate_limit_is_told_first_whatever_else_is_wrong(house: House, ann: Client) -> None:
+    house.limit(ann, orders_per_minute=1)
+    ann.order()
+    problem = problem_of(ann.submit(quantity="100000"), 429, "ORDER_RATE_LIMIT")
+    assert [error["code"] for error in problem["errors"]] == ["ORDER_RATE_LIMIT", "INSUFFICIENT_FUNDS"]
+
+
+def test_a_replay_is_no_new_order_for_the_rate_limit(house: House, ann: Client) -> None:
+    house.limit(ann, orders_per_minute=1)
+    first = ann.submit(key="once")
+    assert ann.submit(key="once").data == first.data
+
+
+def test_a_repeated_order_must_be_confirmed(house: House, ann: Client) -> None:
+    unconfirmed = {"Confirm-Duplicate": "false"}
+    first = ann.order()
+    problem = problem_of(ann.submit(headers=unconfirmed), 409, "DUPLICATE_SUSPECTED")
+    assert first["id"] in problem["detail"]
+    assert [code for code, _ in house.refusals(ann)] == ["DUPLICATE_SUSPECTED"]
+    assert ann.submit(headers={"Confirm-Duplicate": "true"}).status_code == 201
+    assert ann.submit(headers=unconfirmed, quantity="11").status_code == 201
+
+
+def test_a_suspected_duplicate_that_breaks_another_rule_is_unprocessable(ann: Client) -> None:
+    ann.order(quantity="600")
+    answer = ann.submit(quantity="600", headers={"Confirm-Duplicate": "false"})
+    problem = problem_of(answer, 422, "INSUFFICIENT_FUNDS")
+    assert [error["code"] for error in problem["errors"]] == ["DUPLICATE_SUSPECTED", "INSUFFICIENT_FUNDS"]
+
+
+def test_confirm_duplicate_takes_true_and_false_only(house: House, ann: Client) -> None:
+    problem_of(ann.submit(headers={"Confirm-Duplicate": "yes"}), 400, "CONFIRM_DUPLICATE_INVALID")
+    assert [code for code, _ in house.refusals(ann)] == ["CONFIRM_DUPLICATE_INVALID"]
+
+
+def test_without_a_duplicate_window_nothing_is_suspected(settings: Settings) -> None:
+    with running(replace(settings, duplicate_window_seconds=0)) as house:
+        ann = house.trader("Ann")
+        for _ in range(2):
+            assert ann.submit(headers={"Confirm-Duplicate": "false"}).status_code == 201
+
+
+def test_a_refusal_is_one_audit_row_with_the_terms_and_every_rule(house: House, ann: Client) -> None:
+    ann.submit(quantity="1000.5", price="150.251")
+    rows = house.rows(
+        """SELECT action, symbol, side, quantity, price, rule, reason, credential, limits_version, order_id
+        FROM execution_logs WHERE trader_id = %s ORDER BY chain_seq""",
+        ann.trader_id,
+    )
+    assert [row[0] for row in rows] == ["TRADER_CREATED", "KEY_CREATED", "REJECTED"]
+    _, symbol, side, quantity, price, rule, reason, credential, limits_version, order_id = rows[-1]
+    assert (symbol, side, str(quantity.normalize()), str(price.normalize())) == ("AAPL", "BUY", "1000.5", "150.251")
+    assert rule == "LOT_SIZE,TICK_SIZE,INSUFFICIENT_FUNDS"
+    assert "Insufficient funds" in reason
+    assert credential == ann.key[:11]
+    assert (limits_version, order_id) == (1, None)
+
+
+@pytest.mark.parametrize("scopes", [("read",), ("admin",), ("compliance",)])
+def test_a_key_without_the_trade_scope_submits_nothing(house: House, ann: Client, scopes: tuple[str, ...]) -> None:
+    problem_of(house.with_scopes(ann, *scopes).submit(), 403, "SCOPE_MISSING")
+    assert [code for code, _ in house.refusals(ann)] == ["SCOPE_MISSING"]
+
+
+def test_a_request_without_a_valid_key_is_not_audited(house: House, ann: Client) -> None:
+    before = house.count("execution_logs", ann)
+    stranger = Client(ann.http, ann.trader_id, "sk_unknown")
+    problem_of(stranger.submit(), 401, "API_KEY_INVALID")
+    assert house.count("execution_logs", ann) == before
