@@ -31,7 +31,7 @@ from proofs.trader_client import Json, Refused, TraderClient
 from proofs.venue_ledger import SimulatorControl
 
 ORDERS = 200
-TRADERS = 8
+TRADERS = 4
 CASH = Decimal(10_000_000)
 """Of each trader, in US dollars: more than its orders can cost."""
 DEADLINE_SECONDS = 300.0
@@ -107,6 +107,7 @@ class Demonstration:
             TextColumn("{task.fields[told]}"),
             TimeElapsedColumn(),
             console=console,
+            disable=not console.is_terminal,
         )
         self._bar: TaskID = self._progress.add_task("orders", total=orders, told="")
 

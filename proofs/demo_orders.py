@@ -81,7 +81,7 @@ def plans(count: int, traders: int, seed: int = SEED) -> list[list[Plan]]:
                 quantity=Decimal(max(1, round(usual * draw.uniform(0.2, 1.8)))),
                 sells=draw.random() < _SELL_SHARE,
                 share=Decimal(str(round(draw.uniform(0.2, 1), 2))),
-                pause_seconds=draw.uniform(0.05, 0.6),
+                pause_seconds=draw.uniform(0.02, 0.3),
                 patience_seconds=draw.uniform(0.1, 1.5),
                 confirmed_first=draw.random() < 0.6,
             )

@@ -23,6 +23,7 @@ from app.live.connections import Connection, Connections
 from app.live.event_source import EventSource
 from app.live.feed import Feed
 from app.live.frames import Framed
+from app.live.gate import Gate
 from app.live.handshake import Refused, check_identity, could_be_a_key, credentials_from, starting_point
 from app.live.key_watch import KeyWatch
 from app.live.wakeup_subscriber import WakeupSubscriber, subscription_client
@@ -56,6 +57,7 @@ class LiveServer:
         self._ended = threading.Event()
         self._strangers: dict[str, float] = {}
         self._socketio = _socketio(flask_app)
+        flask_app.wsgi_app = Gate(flask_app.wsgi_app)  # type: ignore[method-assign] # how Flask is wrapped
         self._server = self._socketio.server
         self._server.on("connect", self._connect, namespace=NAMESPACE)
         self._server.on("disconnect", self._disconnect, namespace=NAMESPACE)

@@ -107,7 +107,11 @@ def test_half_a_handshake_is_refused(url: str, served: tuple[Settings, Web], mis
 
 
 def test_polling_is_refused(url: str) -> None:
-    assert urllib3.request("GET", f"{url}/socket.io/?EIO=4&transport=polling", retries=False).status == 400
+    for method, query in (("GET", "EIO=4&transport=polling"), ("POST", "EIO=4&transport=polling"), ("GET", "")):
+        answer = urllib3.request(method, f"{url}/socket.io/?{query}", retries=False)
+        assert answer.status == 400
+        assert answer.headers["Content-Type"] == "application/problem+json"
+        assert answer.json()["code"] == "WEBSOCKET_ONLY"
 
 
 def test_another_site_cannot_connect_from_a_browser(desk: Desk, url: str) -> None:
