@@ -11,10 +11,11 @@ import redis
 from celery import Celery
 
 from app.domain.retry_policy import RetryPolicy
+from app.domain.surroundings import Wakeups
 from app.domain.time_ordered_ids import RANDOM_BITS, time_ordered_uuid
 from app.domain.venue_answers import ClientIdUniqueness, VenueCapabilities
 from app.lifecycle.accept import AcceptancePolicy
-from app.lifecycle.ports import Ports, Wakeups
+from app.lifecycle.ports import Ports
 from app.senders import ProcessSenders
 from app.settings import Settings
 from app.storage.order_store import PostgresOrders

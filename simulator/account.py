@@ -10,7 +10,6 @@ from uuid import NAMESPACE_URL, uuid5
 
 from simulator.figures import moment, plain
 from simulator.instruments import Instrument
-from simulator.ledger import quantity_of
 from simulator.orders import Execution, Order
 from simulator.quotes import Quotes
 
@@ -53,7 +52,7 @@ class Account:
 
     def book(self, execution: Execution) -> Decimal:
         """Applies a fill; returns the position after it."""
-        qty = quantity_of(execution)
+        qty = execution.signed_qty
         position = self.positions.setdefault(execution.symbol, Position(execution.symbol))
         position.trade(qty, execution.price)
         self.cash -= qty * execution.price

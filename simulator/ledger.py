@@ -12,7 +12,6 @@ import asyncio
 import sqlite3
 import sys
 from collections.abc import Callable
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -215,8 +214,3 @@ class Ledger:
         self.flush()
         self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         self._database.close()
-
-
-def quantity_of(record: Execution) -> Decimal:
-    """Signed quantity of a fill: positive bought, negative sold."""
-    return record.qty if record.side == "buy" else -record.qty

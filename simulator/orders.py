@@ -101,6 +101,11 @@ class Execution(msgspec.Struct, kw_only=True, gc=False):
     transaction_time: datetime
     order_status: str
 
+    @property
+    def signed_qty(self) -> Decimal:
+        """Positive bought, negative sold."""
+        return self.qty if self.side == "buy" else -self.qty
+
     def as_activity(self) -> dict[str, Any]:
         """The fill as `/v2/account/activities` shows it: without the client order id, as at Alpaca."""
         return {

@@ -8,7 +8,7 @@ from datetime import datetime
 from flask import g, request
 
 from app.api.problems import Problem
-from app.lifecycle.ports import Actor
+from app.domain.changes import Actor
 from app.storage.api_keys import Identity, PostgresApiKeys
 
 Caller = Identity

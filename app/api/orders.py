@@ -15,6 +15,7 @@ from app.api.order_request import amendment, confirms_duplicate, idempotency_key
 from app.api.problems import Problem, denied, not_found, not_supported_yet
 from app.api.query import Query, cursor_after
 from app.api.routes import READ, TRADE, blueprint, enter
+from app.domain.changes import NoSuchOrder
 from app.domain.documents import Json, order_document
 from app.domain.order_states import ExecutionState, OrderStatus
 from app.domain.orders import Order, Side
@@ -22,7 +23,6 @@ from app.domain.risk_rules import OrderTerms
 from app.lifecycle.accept import Refusal, accept, refuse
 from app.lifecycle.attention import AwaitingProof, Ended, NotWaiting, Resumed, abandon, retry
 from app.lifecycle.cancel import Cancelled, CancelStored, TooLate, request_cancel
-from app.lifecycle.ports import NoSuchOrder
 from app.storage import order_reads
 from app.storage.order_reads import Filter
 from app.storage.transaction import LostRace
@@ -85,9 +85,7 @@ def list_orders() -> Response:
     limit, after = query.integer("limit", DEFAULT_PAGE, 1, LARGEST_PAGE), query.place()
     query.check()
     rows = desk.read(caller, order_reads.list_orders(caller.trader_id, wanted, after, limit + 1))
-    return page(
-        rows, limit, order_reads.order_from, lambda row: cursor_after(order_reads.place_of_order(row))
-    )
+    return page(rows, limit, order_reads.order_from, lambda row: cursor_after(order_reads.place_of_order(row)))
 
 
 @blueprint.get("/orders/<uuid:order_id>")

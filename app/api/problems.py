@@ -10,8 +10,8 @@ from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException
 
 from app.api.shapes import FieldProblem, ProblemDocument
+from app.domain.changes import NoSuchOrder
 from app.domain.risk_rules import Denial, DenialKind
-from app.lifecycle.ports import NoSuchOrder
 from app.storage.transaction import DatabaseUnavailable, LostRace
 
 log = logging.getLogger(__name__)
@@ -151,9 +151,7 @@ def _of_unavailable(error: DatabaseUnavailable) -> Response:
         detail = "The database cannot be reached; the change may or may not have been stored."
         suggestion = "Try again in a moment: repeating it does no harm."
     return response(
-        Problem(
-            503, "DATABASE_UNAVAILABLE", detail, suggestion, headers={"Retry-After": str(RETRY_AFTER_SECONDS)}
-        )
+        Problem(503, "DATABASE_UNAVAILABLE", detail, suggestion, headers={"Retry-After": str(RETRY_AFTER_SECONDS)})
     )
 
 

@@ -7,10 +7,11 @@ from uuid import UUID
 import click
 
 from app.cli.surroundings import administrator, command, surroundings
+from app.domain.changes import Held, NoSuchOrder, Verdict
 from app.domain.order_states import ExecutionState
 from app.domain.orders import Order
 from app.lifecycle.advance import advance
-from app.lifecycle.ports import Held, NoSuchOrder, Ports, Verdict
+from app.lifecycle.ports import Ports
 from app.lifecycle.record import Record
 from app.lifecycle.send import TryAgain
 
@@ -60,5 +61,3 @@ def _look_now(ports: Ports, order_id: UUID) -> tuple[Order, Order, TryAgain | No
 def _state(order: Order) -> str:
     reason = f" ({order.reason.code})" if order.reason else ""
     return f"{order.status} {order.execution_state}{reason}"
-
-

@@ -18,8 +18,9 @@ import psycopg2.errors
 from flask import current_app
 from flask.cli import with_appcontext
 
+from app.domain.changes import Actor
 from app.domain.time_ordered_ids import RANDOM_BITS, time_ordered_uuid
-from app.lifecycle.ports import Actor, Ports
+from app.lifecycle.ports import Ports
 from app.lifecycle.traders import Administration
 from app.settings import DatabaseLogin, Settings, SettingsError
 from app.storage.traders import NameTaken, NoSuchKey, NoSuchTrader, PostgresTraders

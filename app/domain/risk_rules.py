@@ -146,9 +146,12 @@ def quantity_fits_lot(terms: OrderTerms, view: AcceptanceView) -> Denial | None:
 
 
 def price_fits_tick(terms: OrderTerms, view: AcceptanceView) -> Denial | None:
-    if view.instrument is None or terms.price is None or terms.price % view.instrument.tick_size == 0:
+    if view.instrument is None or terms.price is None:
         return None
-    tick = plain(view.instrument.tick_size)
+    step = tick_at(terms.price, view.instrument.tick_size)
+    if terms.price % step == 0:
+        return None
+    tick = plain(step)
     return Denial(
         "TICK_SIZE",
         f"A price of {plain(terms.price)} is not a multiple of {terms.symbol}'s tick size {tick}.",
@@ -156,6 +159,11 @@ def price_fits_tick(terms: OrderTerms, view: AcceptanceView) -> Denial | None:
         "price",
         numbers={"price": plain(terms.price), "tick_size": tick},
     )
+
+
+def tick_at(price: Decimal, tick_size: Decimal) -> Decimal:
+    """The price step that holds at a price: a cent becomes a hundredth of one below a dollar (SEC Rule 612)."""
+    return Decimal("0.0001") if tick_size == Decimal("0.01") and price < 1 else tick_size
 
 
 def reference_price_is_fresh(terms: OrderTerms, view: AcceptanceView) -> Denial | None:
@@ -166,7 +174,9 @@ def reference_price_is_fresh(terms: OrderTerms, view: AcceptanceView) -> Denial 
         message = f"There is no quote for {terms.symbol} yet, so a MARKET order cannot be checked."
     elif view.now - confirmed_at > view.reference_max_age:
         age, limit = (view.now - confirmed_at).total_seconds(), view.reference_max_age.total_seconds()
-        message = f"The last quote for {terms.symbol} is {age:.0f} s old; a MARKET order needs one of at most {limit:.0f} s."
+        message = (
+            f"The last quote for {terms.symbol} is {age:.0f} s old; a MARKET order needs one of at most {limit:.0f} s."
+        )
     else:
         return None
     return Denial(

@@ -219,3 +219,7 @@ class VenueInstrument:
     tradable: bool
     tick_size: Decimal
     lot_size: Decimal
+
+
+class StreamLost(Exception):
+    """The venue's stream ended or went silent: updates may have been missed, so the caller must back-fill over REST."""

@@ -13,12 +13,13 @@ from decimal import Decimal
 from uuid import UUID
 
 from app.domain.audit_chain import GENESIS
+from app.domain.changes import Accepting, Actor, ChainHead, Changes, LogEntry
 from app.domain.documents import order_document
 from app.domain.money import ZERO
 from app.domain.order_states import ExecutionState, OrderStatus
 from app.domain.orders import ExecutionPath, Order, OrderType, Side
 from app.domain.risk_rules import AcceptanceView, Denial, DenialKind, OrderTerms, denials, reservation_price
-from app.lifecycle.ports import Accepting, Actor, ChainHead, Changes, LogEntry, Ports
+from app.lifecycle.ports import Ports
 from app.lifecycle.record import chained, feed_event
 
 

@@ -11,11 +11,12 @@ from datetime import timedelta
 from uuid import UUID
 
 from app.domain import order_events as happened
+from app.domain.changes import AttemptEnded, Held, NoSuchOrder, Verdict
 from app.domain.order_events import Reason
 from app.domain.order_states import ExecutionState
 from app.domain.orders import Order
 from app.lifecycle.cancel import send_cancel, start_cancelling
-from app.lifecycle.ports import AttemptEnded, Held, NoSuchOrder, Ports, Verdict
+from app.lifecycle.ports import Ports
 from app.lifecycle.reconcile import ask
 from app.lifecycle.record import Record
 from app.lifecycle.send import WORKER, Leaving, Next, Settled, TryAgain, forbids_sending, send, start_sending

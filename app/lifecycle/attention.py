@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from app.domain import order_events as happened
+from app.domain.changes import Actor, Held, Verdict
 from app.domain.order_states import ExecutionState
 from app.domain.orders import Order
 from app.domain.reconciliation import absence
-from app.lifecycle.ports import Actor, Held, Ports, Verdict
+from app.lifecycle.ports import Ports
 from app.lifecycle.record import Record
 
 

@@ -10,11 +10,12 @@ from datetime import timedelta
 from uuid import UUID
 
 from app.domain import order_events as happened
+from app.domain.changes import Actor, AttemptEnded, AttemptStarted, Held, Verdict
 from app.domain.order_events import Reason
 from app.domain.order_states import ExecutionState, OrderStatus
 from app.domain.orders import Order
 from app.domain.venue_answers import CancelRefused, CancelTaken, OutcomeUnknown
-from app.lifecycle.ports import Actor, AttemptEnded, AttemptStarted, Held, Ports, Verdict
+from app.lifecycle.ports import Ports
 from app.lifecycle.record import Record
 from app.lifecycle.send import WORKER, Settled
 

@@ -11,6 +11,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from app.domain import order_events as happened
+from app.domain.changes import Actor, Held, NoSuchOrder, Verdict
 from app.domain.order_events import Reason
 from app.domain.order_states import ExecutionState
 from app.domain.orders import Order
@@ -37,7 +38,7 @@ from app.domain.venue_answers import (
     TradeUpdate,
     VenueOrderStatus,
 )
-from app.lifecycle.ports import Actor, Held, NoSuchOrder, Ports, Verdict
+from app.lifecycle.ports import Ports
 from app.lifecycle.record import Record
 from app.lifecycle.send import WORKER, Leaving, Next, Settled, TryAgain, forbids_sending, lose_outcome, start_sending
 

@@ -14,14 +14,7 @@ from uuid import UUID, uuid5
 
 from app.domain import order_events
 from app.domain.audit_chain import link, time_text
-from app.domain.documents import Json, order_document, reason_document
-from app.domain.money import plain
-from app.domain.order_events import OrderEvent, Reason
-from app.domain.order_states import ExecutionState, OrderStatus
-from app.domain.orders import Order
-from app.domain.positions import after_fill
-from app.domain.venue_answers import Execution
-from app.lifecycle.ports import (
+from app.domain.changes import (
     Actor,
     AttemptEnded,
     AttemptStarted,
@@ -32,8 +25,15 @@ from app.lifecycle.ports import (
     FillRow,
     Held,
     LogEntry,
-    Ports,
 )
+from app.domain.documents import Json, order_document, reason_document
+from app.domain.money import plain
+from app.domain.order_events import OrderEvent, Reason
+from app.domain.order_states import ExecutionState, OrderStatus
+from app.domain.orders import Order
+from app.domain.positions import after_fill
+from app.domain.venue_answers import Execution
+from app.lifecycle.ports import Ports
 
 FILL_IDS = UUID("6f1f0c0e-5d0f-5b5e-9d7b-3f1f5a4a7a51")
 """Namespace of fill ids: the same execution gets the same id whoever records it, and after whatever restart (I6)."""

@@ -11,6 +11,7 @@ from datetime import datetime
 from uuid import UUID
 
 from app.domain import order_events as happened
+from app.domain.changes import Actor, AttemptEnded, AttemptStarted, Held, Verdict
 from app.domain.money import trimmed
 from app.domain.order_events import Reason
 from app.domain.order_states import ExecutionState
@@ -25,7 +26,7 @@ from app.domain.venue_answers import (
     Refused,
     SubmitAnswer,
 )
-from app.lifecycle.ports import Actor, AttemptEnded, AttemptStarted, Held, Ports, Verdict
+from app.lifecycle.ports import Ports
 from app.lifecycle.record import Record
 
 WORKER = Actor("worker")

@@ -16,8 +16,9 @@ from hashlib import sha256
 from typing import Protocol
 from uuid import UUID
 
+from app.domain.changes import Actor, ChainHead, LogEntry
 from app.domain.money import plain
-from app.lifecycle.ports import Actor, ChainHead, Clock, Ids, LogEntry
+from app.domain.surroundings import Clock, Ids
 from app.lifecycle.record import chained
 from app.storage.traders import Limits, StoredKey, StoredTrader, TraderChanges
 
@@ -26,6 +27,7 @@ DEFAULT_SCOPES = ("trade", "read")
 KEY_BEGINS = "sk_"
 KEY_BYTES = 32  # 256 random bits: nobody guesses one, so a plain hash is enough
 SHOWN_OF_KEY = 11  # enough to tell keys apart in logs, of no use to an attacker
+
 
 class TraderStore(Protocol):
     """Where traders are kept. Each method is one transaction."""
@@ -92,9 +94,7 @@ def create_trader(admin: Administration, name: str, cash: Decimal, currency: str
     return CreatedTrader(trader.id, key)
 
 
-def create_key(
-    admin: Administration, trader_id: UUID, scopes: Sequence[str], expires_at: datetime | None
-) -> IssuedKey:
+def create_key(admin: Administration, trader_id: UUID, scopes: Sequence[str], expires_at: datetime | None) -> IssuedKey:
     """One more key. Raises NoSuchTrader."""
     now = admin.clock.now()
     key = _issue(admin, trader_id, scopes, expires_at, now)

@@ -6,7 +6,7 @@ import logging
 import threading
 from collections.abc import Callable
 
-from app.lifecycle.ports import Clock
+from app.domain.surroundings import Clock
 from app.live.connections import Connection, Connections
 from app.live.event_source import EventSource
 from app.storage.transaction import DatabaseUnavailable, LostRace

@@ -16,7 +16,7 @@ from flask_socketio import SocketIO
 from gevent import monkey  # type: ignore[import-untyped] # no types
 from socketio.exceptions import ConnectionRefusedError as Refusal
 
-from app.lifecycle.ports import Clock
+from app.domain.surroundings import Clock
 from app.live.client_messages import LONGEST_MESSAGE
 from app.live.client_socket import PING_INTERVAL_SECONDS, PING_TIMEOUT_SECONDS, ClientWebSocket
 from app.live.connections import Connection, Connections

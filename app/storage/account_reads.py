@@ -75,9 +75,7 @@ def account_from(row: Row, trader_id: UUID, orders_per_minute: int) -> Json:
 
 def limits_document(limits: dict[str, Decimal | int | None]) -> Json:
     """Limits as programs see them: counts as integers, amounts as strings, null for none."""
-    return {
-        name: value if isinstance(value, int) else decimal_or_none(value) for name, value in limits.items()
-    }
+    return {name: value if isinstance(value, int) else decimal_or_none(value) for name, value in limits.items()}
 
 
 def positions(trader_id: UUID, day_began: datetime, after: str, limit: int) -> Call:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from app.domain.changes import AttemptEnded, AttemptStarted
 from app.domain.orders import Order
-from app.lifecycle.ports import AttemptEnded, AttemptStarted
 from app.storage.transaction import Call, Statement
 
 INSERT = Statement(

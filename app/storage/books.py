@@ -7,10 +7,10 @@ from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
+from app.domain.changes import FillRow
 from app.domain.money import ZERO
 from app.domain.orders import Order
 from app.domain.positions import Account, Position
-from app.lifecycle.ports import FillRow
 from app.storage import orders
 from app.storage.transaction import Call, Row, Statement
 
@@ -80,9 +80,7 @@ def position_from(
     realized_pnl: Decimal | None,
 ) -> Position:
     """A position from columns that are null where the trader never held the symbol."""
-    return Position(
-        symbol, quantity or ZERO, reserved_quantity or ZERO, cost_basis or ZERO, realized_pnl or ZERO
-    )
+    return Position(symbol, quantity or ZERO, reserved_quantity or ZERO, cost_basis or ZERO, realized_pnl or ZERO)
 
 
 def update_account(account: Account, at: datetime) -> Call:

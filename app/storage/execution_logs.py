@@ -5,7 +5,7 @@ from __future__ import annotations
 from uuid import UUID
 
 from app.domain.audit_chain import GENESIS
-from app.lifecycle.ports import ChainHead, LogEntry
+from app.domain.changes import ChainHead, LogEntry
 from app.storage.transaction import Call, Statement
 
 COLUMNS = (

@@ -11,8 +11,8 @@ from uuid import UUID
 
 import msgspec
 
+from app.domain.changes import FeedEvent
 from app.domain.orders import Order
-from app.lifecycle.ports import FeedEvent
 from app.storage.transaction import Call, Row, Statement
 
 LAST_SEQ = "surefill.last_seq"
@@ -40,9 +40,7 @@ encode = msgspec.json.encode
 
 
 def append(order: Order, events: Sequence[FeedEvent], payloads: Sequence[str]) -> Call:
-    return Call(
-        APPEND, [order.trader_id, order.id, [event.name for event in events], list(payloads), events[-1].at]
-    )
+    return Call(APPEND, [order.trader_id, order.id, [event.name for event in events], list(payloads), events[-1].at])
 
 
 def since(trader_id: UUID, seq: int, limit: int) -> Call:

@@ -118,9 +118,7 @@ def _page(
             values.append(value)
     if after is not None:
         values += [after.at, after.id]
-    return Call(
-        _page_statement(table, columns, alias, at, tuple(given), after is not None), [*values, limit]
-    )
+    return Call(_page_statement(table, columns, alias, at, tuple(given), after is not None), [*values, limit])
 
 
 @cache
@@ -132,9 +130,7 @@ def _page_statement(
     for name in given:
         template = _CONDITIONS[name]
         mark = f"${len(conditions) + 1}"
-        conditions.append(
-            template.format(mark, at=time) if "{at}" in template else f"{alias}.{template.format(mark)}"
-        )
+        conditions.append(template.format(mark, at=time) if "{at}" in template else f"{alias}.{template.format(mark)}")
     used = len(conditions)
     if continued:
         conditions.append(f"({time}, {alias}.id) < (${used + 1}, ${used + 2})")

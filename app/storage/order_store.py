@@ -7,21 +7,11 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 from uuid import UUID
 
+from app.domain.changes import Accepting, BooksNeeded, ChainHead, Changes, Held, LogEntry, NoSuchOrder, Verdict
 from app.domain.orders import Order
 from app.domain.positions import Account
 from app.domain.risk_rules import AcceptanceView, EarlierOrder, Instrument, OrderTerms
-from app.lifecycle.ports import (
-    Accepting,
-    BooksNeeded,
-    ChainHead,
-    Changes,
-    Clock,
-    Held,
-    LogEntry,
-    NoSuchOrder,
-    Verdict,
-    Wakeups,
-)
+from app.domain.surroundings import Clock, Wakeups
 from app.storage import attempts, books, execution_logs, order_events, orders
 from app.storage.transaction import Call, Database, LostRace, Row, Statement
 
@@ -86,7 +76,12 @@ class PostgresOrders:
     # -- one order -----------------------------------------------------------------------------------------------------
 
     def change(
-        self, order_id: UUID, decide: Callable[[Held], Verdict[T]], *, books: bool = False, trader_id: UUID | None = None
+        self,
+        order_id: UUID,
+        decide: Callable[[Held], Verdict[T]],
+        *,
+        books: bool = False,
+        trader_id: UUID | None = None,
     ) -> T:
         """See OrderStore.change. A race lost to another writer is decided again, from what that writer left."""
         races = 0
@@ -166,9 +161,7 @@ class PostgresOrders:
                 changes = accepting.changes
                 payloads = [order_events.encode(event.document) for event in changes.feed]
                 reserve = rate.reserve(changes.account or view.account, now)
-                last_seq = transaction.finish(
-                    *_writes(changes, payloads, reserve), returning=order_events.LAST_SEQ
-                )
+                last_seq = transaction.finish(*_writes(changes, payloads, reserve), returning=order_events.LAST_SEQ)
             elif accepting.refusal is not None:
                 transaction.fetch(execution_logs.lock_chain(chain.chain_id, trader_id))
                 transaction.finish(
@@ -208,9 +201,7 @@ class PostgresOrders:
     def refuse(self, trader_id: UUID, entry: Callable[[ChainHead], LogEntry]) -> None:
         """See OrderStore.refuse."""
         with self._database.transaction(_as_trader(trader_id)) as transaction:
-            rows = transaction.fetch(
-                Call(LOCK_ACCOUNT, [trader_id]), execution_logs.lock_chain(trader_id, trader_id)
-            )
+            rows = transaction.fetch(Call(LOCK_ACCOUNT, [trader_id]), execution_logs.lock_chain(trader_id, trader_id))
             row = entry(execution_logs.head(trader_id, *rows[0]))
             transaction.finish(execution_logs.insert(row), execution_logs.move_chain(row))
 
@@ -268,9 +259,7 @@ class _Rate:
         self.in_last_minute, self.oldest = rows[0]
 
     def reserve(self, account: Account, now: datetime) -> Call:
-        return Call(
-            RESERVE, [account.trader_id, account.reserved, self.minute, self._count + 1, self._previous, now]
-        )
+        return Call(RESERVE, [account.trader_id, account.reserved, self.minute, self._count + 1, self._previous, now])
 
 
 def _as_trader(trader_id: UUID | None) -> Mapping[str, str]:

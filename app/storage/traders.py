@@ -9,7 +9,7 @@ from decimal import Decimal
 from uuid import UUID
 
 from app.domain.audit_chain import GENESIS
-from app.lifecycle.ports import ChainHead, LogEntry
+from app.domain.changes import ChainHead, LogEntry
 from app.storage import execution_logs
 from app.storage.account_reads import LIMITS
 from app.storage.order_store import LOCK_ACCOUNT

@@ -23,11 +23,14 @@ from app.domain.venue_answers import (
     OrderReport,
     OutcomeUnknown,
     Quote,
+    StreamLost,
     SubmitAnswer,
     TradeUpdate,
     VenueCapabilities,
     VenueInstrument,
 )
+
+__all__ = ["StreamLost", "TradeStream", "Venue"]
 
 
 class Venue(Protocol):
@@ -76,7 +79,3 @@ class TradeStream(Protocol):
         ...
 
     def close(self) -> None: ...
-
-
-class StreamLost(Exception):
-    """The stream ended or went silent: updates may have been missed, so the caller must back-fill over REST."""

@@ -20,11 +20,12 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from app.domain.changes import Actor
 from app.domain.orders import Order
 from app.domain.retry_policy import RetryPolicy
 from app.domain.venue_answers import ClientIdUniqueness, Quote, VenueCapabilities, VenueInstrument
 from app.lifecycle.advance import advance
-from app.lifecycle.ports import Actor, Ports
+from app.lifecycle.ports import Ports
 from app.lifecycle.reconcile import take_updates
 from app.lifecycle.traders import Administration, change_limits, create_key, create_trader
 from app.settings import Settings

@@ -90,3 +90,10 @@ def test_an_unknown_symbol_is_denied_whatever_else_is_missing() -> None:
     assert codes(replace(TERMS, order_type=OrderType.MARKET, price=None), replace(VIEW, instrument=None)) == [
         "UNKNOWN_SYMBOL"
     ]
+
+
+@pytest.mark.parametrize(("price", "expected"), [
+    ("0.9999", []), ("0.99995", ["TICK_SIZE"]), ("1", []), ("1.0001", ["TICK_SIZE"]), ("1.01", []),
+])  # fmt: skip
+def test_the_price_step_is_finer_below_a_dollar(price: str, expected: list[str]) -> None:
+    assert codes(replace(TERMS, price=Decimal(price))) == expected

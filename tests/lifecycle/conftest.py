@@ -13,6 +13,7 @@ from uuid import UUID, uuid4
 import psycopg2
 import pytest
 
+from app.domain.changes import Actor
 from app.domain.orders import Order, OrderType, Side, TimeInForce
 from app.domain.retry_policy import RetryPolicy
 from app.domain.risk_rules import OrderTerms
@@ -20,7 +21,7 @@ from app.domain.time_ordered_ids import RANDOM_BITS, time_ordered_uuid
 from app.domain.venue_answers import ClientIdUniqueness, VenueCapabilities
 from app.lifecycle.accept import AcceptancePolicy, AcceptedOrder, Refusal, accept
 from app.lifecycle.advance import advance
-from app.lifecycle.ports import Actor, Ports
+from app.lifecycle.ports import Ports
 from app.lifecycle.reconcile import take_updates
 from app.lifecycle.send import Next
 from app.settings import Settings

@@ -37,7 +37,10 @@ CHANGES = {
     "truncate and restart": "TRUNCATE {table} RESTART IDENTITY CASCADE",
     "truncate of orders": "TRUNCATE orders CASCADE",
     "truncate of traders": "TRUNCATE traders CASCADE",
-    "upsert": "INSERT INTO {table} OVERRIDING SYSTEM VALUE SELECT * FROM {table} ON CONFLICT ({key}) DO UPDATE SET {column} = 'changed'",
+    "upsert": (
+        "INSERT INTO {table} OVERRIDING SYSTEM VALUE SELECT * FROM {table}"
+        " ON CONFLICT ({key}) DO UPDATE SET {column} = 'changed'"
+    ),
     "merge that updates": (
         "MERGE INTO {table} AS t USING orders AS o ON t.order_id = o.id"
         " WHEN MATCHED THEN UPDATE SET {column} = 'changed'"

@@ -33,7 +33,7 @@ _OBJECTS = """
 """
 _COLUMNS = """
   SELECT relname, attname, format_type(atttypid, atttypmod), attnotnull, attidentity, pg_get_expr(adbin, adrelid)
-  FROM pg_class JOIN pg_attribute ON attrelid = pg_class.oid 
+  FROM pg_class JOIN pg_attribute ON attrelid = pg_class.oid
     LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum
   WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' AND attnum > 0 AND relname <> 'alembic_version'
   ORDER BY relname, attnum

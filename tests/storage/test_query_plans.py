@@ -33,8 +33,8 @@ INSERT INTO api_keys (id, trader_id, prefix, key_hash, created_at)
   SELECT gen_random_uuid(), id, 'p', sha256((id::text || k)::bytea), now()
   FROM trading, generate_series(1, {ORDERS_EACH}) k;
 INSERT INTO orders (id, trader_id, idempotency_key, request_fingerprint, symbol, side, quantity, order_type,
-    time_in_force, venue, execution_path, reservation_price, status, execution_state, due_at, closed_at, log_seq, log_hash, version,
-    created_at, updated_at)
+    time_in_force, venue, execution_path, reservation_price, status, execution_state, due_at, closed_at, log_seq,
+    log_hash, version, created_at, updated_at)
   SELECT gen_random_uuid(), t.id, n::text, '', 'AAPL', 'BUY', 1, 'MARKET', 'DAY', 'ALPACA', 'V2', 1,
     CASE WHEN is_open THEN 'PENDING' ELSE 'CANCELLED' END::order_status_enum,
     CASE WHEN is_open THEN 'QUEUED' ELSE 'CLOSED' END,
@@ -191,7 +191,7 @@ def test_a_key_is_found_by_an_index(session: Begin) -> None:
     [
         f"SELECT seq, payload FROM order_events WHERE trader_id = '{ME}' AND seq > 90 ORDER BY seq",
         f"SELECT e.* FROM unnest(ARRAY['{ME}', '{OTHER}']::uuid[], ARRAY[90, 90]) AS c (trader, cursor),"
-        " LATERAL (SELECT * FROM order_events WHERE trader_id = c.trader AND seq > c.cursor ORDER BY seq LIMIT 99) AS e",
+        " LATERAL (SELECT * FROM order_events WHERE trader_id = c.trader AND seq > c.cursor ORDER BY seq LIMIT 9) AS e",
     ],
     ids=["one trader", "several traders"],
 )
@@ -200,7 +200,7 @@ def test_the_feed_reads_from_its_cursor_on(session: Begin, statement: str) -> No
     (scan,) = [node for node in nodes if node.get("Index Name")]
     assert scan["Index Name"] == "order_events_pkey"
     assert "seq >" in scan["Index Cond"]
-    assert scan["Actual Rows"] * scan["Actual Loops"] in (10, 20)
+    assert scan["Actual Rows"] * scan["Actual Loops"] in (10, 18)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,139 @@
+"""What one transaction decides and writes about an order: plain rows, built by the lifecycle, stored by the storage."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import Generic, TypeVar
+from uuid import UUID
+
+from app.domain.documents import Json
+from app.domain.orders import Order
+from app.domain.positions import Account, Position
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who does it: a trader with a key, an administrator, or one of our own processes."""
+
+    name: str
+    credential: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LogEntry:
+    """One row of the audit log; `fields` are its columns without the chain's own."""
+
+    chain_id: UUID
+    chain_seq: int
+    previous_hash: bytes
+    hash: bytes
+    fields: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class FeedEvent:
+    """One event for the trader's feed: the whole JSON document but for its seq, which the commit assigns."""
+
+    name: str
+    document: Json
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class FillRow:
+    id: UUID
+    executed_at: datetime
+    quantity: Decimal
+    price: Decimal
+    commission: Decimal
+    venue_order_id: str
+    cumulative_quantity: Decimal
+    execution_id: str | None
+    realized_pnl: Decimal
+    is_late: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptStarted:
+    kind: str
+    number: int
+    fence: int
+    client_order_id: str
+    sender: str
+    sent_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptEnded:
+    kind: str
+    number: int
+    ended_at: datetime
+    outcome: str
+    error_code: str | None
+    evidence: str | None
+
+
+@dataclass(slots=True)
+class Changes:
+    """Everything one transaction writes about one order."""
+
+    order: Order
+    is_new: bool = False
+    account: Account | None = None
+    position: Position | None = None
+    fills: list[FillRow] = field(default_factory=list)
+    attempts_started: list[AttemptStarted] = field(default_factory=list)
+    attempts_ended: list[AttemptEnded] = field(default_factory=list)
+    log: list[LogEntry] = field(default_factory=list)
+    feed: list[FeedEvent] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """An order under its row lock, with what was read beside it under the account's lock if books were asked for."""
+
+    order: Order
+    account: Account | None = None
+    position: Position | None = None
+    known: Mapping[Decimal, Decimal] = field(default_factory=dict)
+    """Executions recorded so far: cumulative quantity -> quantity."""
+    instrument_status: str | None = None
+    trading_state: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ChainHead:
+    """The end of a chain of the audit log that is not an order's."""
+
+    chain_id: UUID
+    seq: int
+    hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict(Generic[T]):
+    """What a deciding function returns: its result, and what to write (nothing: the transaction is rolled back)."""
+
+    result: T
+    changes: Changes | None = None
+
+
+class BooksNeeded(Exception):
+    """A decision moves money, but the account is not locked: the store repeats it with the books."""
+
+
+class NoSuchOrder(Exception):
+    """There is no such order, or it is not this trader's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Accepting:
+    """What an acceptance decided under the account's lock: a new order, or the audit entry of its refusal."""
+
+    changes: Changes | None = None
+    refusal: LogEntry | None = None

@@ -1,0 +1,67 @@
+"""record: what the venue's stream says is taken into the books.
+
+The stream has no memory: whatever came while it was cut is asked for over REST after every connect, and an order that
+the stream has forgotten is asked about on its own due time. Identity of a fill makes all of that safe to repeat (I6).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from uuid import UUID
+
+from app.domain.changes import NoSuchOrder
+from app.domain.venue_answers import TradeUpdate
+from app.lifecycle.ports import Ports
+from app.lifecycle.reconcile import take_updates
+from app.venues.port import TradeStream
+
+log = logging.getLogger(__name__)
+
+WAIT_SECONDS = 0.5
+
+
+class Listener:
+    """One connection to the venue's stream."""
+
+    def __init__(self, ports: Ports, stream: TradeStream) -> None:
+        self._ports = ports
+        self._stream = stream
+
+    def connect(self) -> None:
+        """Connect, then have every live order asked about: the time without a stream left no trace in it.
+
+        Raises StreamLost.
+        """
+        self._stream.connect()
+        marked = self._ports.store.look_at_live_orders(self._ports.clock.now())
+        log.info("connected to the venue's stream; %d live orders are asked about", marked)
+
+    def run_once(self) -> int:
+        """Take what has arrived, one transaction per order; how many updates there were.
+
+        Raises StreamLost, and DatabaseUnavailable: what was heard and not stored is asked for after the next connect.
+        """
+        updates = list(self._stream.updates(WAIT_SECONDS))
+        for client_order_id, its_updates in _by_order(updates):
+            self._take(client_order_id, its_updates)
+        return len(updates)
+
+    def _take(self, client_order_id: str, updates: list[TradeUpdate]) -> None:
+        try:
+            take_updates(self._ports, UUID(client_order_id), updates)
+        except (ValueError, NoSuchOrder):
+            log.warning(
+                "the venue reports an order that is not ours",
+                extra={"client_order_id": client_order_id, "venue_order_id": updates[-1].report.venue_order_id},
+            )
+
+    def close(self) -> None:
+        self._stream.close()
+
+
+def _by_order(updates: Iterable[TradeUpdate]) -> Iterable[tuple[str, list[TradeUpdate]]]:
+    grouped: dict[str, list[TradeUpdate]] = {}
+    for update in updates:
+        grouped.setdefault(update.report.client_order_id, []).append(update)
+    return grouped.items()
