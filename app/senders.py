@@ -18,7 +18,7 @@ _PID_NAMESPACE = Path("/proc/self/ns/pid")
 
 def _place() -> str:
     boot = _BOOT_ID.read_text().strip() if _BOOT_ID.exists() else f"{psutil.boot_time():.0f}"
-    namespace = os.readlink(_PID_NAMESPACE).strip("pid:[]") if _PID_NAMESPACE.exists() else "-"
+    namespace = str(_PID_NAMESPACE.readlink()).strip("pid:[]") if _PID_NAMESPACE.exists() else "-"
     return f"{socket.gethostname()}/{namespace}/{boot}"
 
 

@@ -142,12 +142,13 @@ class OurLedger:
 
 
 _ORDERS = """SELECT id, trader_id, symbol, side, quantity, order_type::text, price, status::text, execution_state,
-    filled_quantity, reservation_price, attempts, venue_order_id, reason_code, alarm_code, log_seq, encode(log_hash, 'hex')
-    FROM orders ORDER BY created_at"""
+    filled_quantity, reservation_price, attempts, venue_order_id, reason_code, alarm_code, log_seq,
+    encode(log_hash, 'hex') FROM orders ORDER BY created_at"""
 _FILLS = """SELECT id, order_id, trader_id, symbol, side, quantity_filled, price_at_fill, commission, venue_order_id,
     cumulative_quantity, realized_pnl FROM fills ORDER BY position"""
 _ATTEMPTS = "SELECT order_id, kind, number, outcome FROM order_attempts ORDER BY sent_at"
-_LOG = """SELECT order_id, chain_id, chain_seq, encode(previous_hash, 'hex'), encode(hash, 'hex'), action::text, execution_state
+_LOG = """SELECT order_id, chain_id, chain_seq, encode(previous_hash, 'hex'), encode(hash, 'hex'),
+    action::text, execution_state
     FROM execution_logs WHERE order_id IS NOT NULL ORDER BY chain_id, chain_seq"""
 _ACCOUNTS = "SELECT trader_id, cash, reserved, head_seq FROM accounts JOIN event_counters USING (trader_id)"
 _POSITIONS = """SELECT trader_id, symbol, quantity, reserved_quantity, cost_basis, realized_pnl

@@ -73,6 +73,7 @@ class Account:
             self._cash_held -= price * order.leaves_qty
 
     def quantity(self, symbol: str) -> Decimal:
+        """The signed position in a symbol; 0 without one."""
         position = self.positions.get(symbol)
         return position.qty if position is not None else Decimal(0)
 
@@ -89,6 +90,7 @@ class Account:
 
     @property
     def buying_power(self) -> Decimal:
+        """What may still be bought, US dollars: twice the equity less positions and open buy orders."""
         long, short = self.market_values()
         equity = self.cash + long + short
         return max(Decimal(0), _MULTIPLIER * equity - long + short - self._cash_held)

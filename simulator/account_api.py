@@ -43,9 +43,11 @@ class AccountApi:
         ]
 
     def account(self, call: Call) -> Reply:
+        """`GET /v2/account`."""
         return Reply(200, self._account.as_wire())
 
     def positions(self, call: Call) -> Reply:
+        """`GET /v2/positions`."""
         held = [position for position in self._account.positions.values() if position.qty]
         return Reply(
             200,
@@ -53,6 +55,7 @@ class AccountApi:
         )
 
     def position(self, call: Call) -> Reply:
+        """`GET /v2/positions/{symbol}`. Raises Refusal."""
         instrument = find_instrument(call.request.match_info["symbol"], self._instruments)
         position = None if instrument is None else self._account.positions.get(instrument.symbol)
         if position is None or not position.qty:
@@ -66,6 +69,7 @@ class AccountApi:
         return sum(buys, Decimal(0))
 
     def clock(self, call: Call) -> Reply:
+        """`GET /v2/clock`."""
         time = now()
         midnight = (time + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
         return Reply(
@@ -79,6 +83,7 @@ class AccountApi:
         )
 
     def assets(self, call: Call) -> Reply:
+        """`GET /v2/assets`, by `status` and `asset_class`."""
         status, asset_class = call.query("status"), call.query("asset_class")
         assets = [instrument.as_asset() for instrument in self._instruments.values()]
         return Reply(
@@ -91,6 +96,7 @@ class AccountApi:
         )
 
     def asset(self, call: Call) -> Reply:
+        """`GET /v2/assets/{symbol}`. Raises Refusal."""
         name = call.request.match_info["symbol"]
         instrument = find_instrument(name, self._instruments)
         if instrument is None:

@@ -32,9 +32,11 @@ class Reply:
 
     @property
     def code(self) -> int | None:
+        """The error code in the body, if the answer is an error."""
         return self.document.get("code") if isinstance(self.document, dict) and self.status >= 400 else None
 
     def body(self) -> bytes:
+        """The JSON to send; nothing for 204."""
         return b"" if self.status == 204 else encode(self.document)
 
 

@@ -82,6 +82,7 @@ class ControlApi:
     # Faults.
 
     async def faults(self, request: web.Request) -> Any:
+        """`GET /simulator/faults`."""
         faults = self._venue.faults
         return {
             "profile": self._venue.settings.faults,
@@ -91,6 +92,7 @@ class ControlApi:
         }
 
     async def add_faults(self, request: web.Request) -> Any:
+        """`POST /simulator/faults`. Raises FaultError."""
         body = await _plain_json(request)
         rules = [read_rule(entry) for entry in (body if isinstance(body, list) else [body])]
         added = [self._venue.faults.add(rule) for rule in rules]
@@ -98,6 +100,7 @@ class ControlApi:
         return added if isinstance(body, list) else added[0]
 
     async def remove_faults(self, request: web.Request) -> Any:
+        """`DELETE /simulator/faults[/{id}]`. Raises ControlError."""
         text = request.match_info.get("id")
         if text is not None and not text.isdigit():
             raise ControlError(f"{text} is not the id of a fault")
@@ -108,6 +111,7 @@ class ControlApi:
     # What has happened.
 
     async def health(self, request: web.Request) -> Any:
+        """`GET /simulator/health`."""
         venue = self._venue
         return {
             "ready": True,
@@ -121,6 +125,7 @@ class ControlApi:
         }
 
     async def requests(self, request: web.Request) -> Any:
+        """`GET /simulator/requests`. Raises ControlError."""
         where: dict[str, Any] = {}
         for name in _REQUEST_FILTERS:
             text = request.query.get(name)
@@ -131,6 +136,7 @@ class ControlApi:
         return {"requests": self._venue.ledger.requests(where, after, limit, newest_first)}
 
     async def ledger(self, request: web.Request) -> Any:
+        """`GET /simulator/ledger`. Raises ControlError."""
         await self._venue.serving.commit()
         book = self._venue.book
         client_order_id = request.query.get("client_order_id")
@@ -149,9 +155,11 @@ class ControlApi:
     # The market.
 
     async def quotes(self, request: web.Request) -> Any:
+        """`GET /simulator/quotes`."""
         return {"quotes": [self._quote(symbol) for symbol in self._venue.instruments]}
 
     async def set_quote(self, request: web.Request) -> Any:
+        """`POST /simulator/quotes`. Raises ControlError."""
         body = await _object(request, {"symbol", "bid", "ask", "bid_size", "ask_size", "price", "frozen", "stale"})
         quotes = self._venue.quotes
         if "symbol" not in body:
@@ -201,6 +209,7 @@ class ControlApi:
         }
 
     async def set_market(self, request: web.Request) -> Any:
+        """`POST /simulator/market`. Raises ControlError."""
         body = await _object(request, {"open", "expire_day_orders"})
         if not isinstance(body.get("open"), bool):
             raise ControlError("open must be true or false")
@@ -213,6 +222,7 @@ class ControlApi:
         return {"open": body["open"]}
 
     async def set_instrument(self, request: web.Request) -> Any:
+        """`POST /simulator/instruments`. Raises ControlError."""
         body = await _object(request, {"symbol", "state"})
         symbol = self._symbol(body)
         if body.get("state") not in STATES:
@@ -232,9 +242,11 @@ class ControlApi:
     # The simulator itself.
 
     async def settings(self, request: web.Request) -> Any:
+        """`GET /simulator/settings`."""
         return {name: getattr(self._venue.settings, name) for name in CHANGEABLE}
 
     async def change_settings(self, request: web.Request) -> Any:
+        """`POST /simulator/settings`. Raises ControlError or SettingsError."""
         body = await _object(request, set(CHANGEABLE))
         values = {name: checked(name, str(value)) for name, value in body.items()}
         for name, value in values.items():
@@ -244,6 +256,7 @@ class ControlApi:
         return await self.settings(request)
 
     async def cut_stream(self, request: web.Request) -> Any:
+        """`POST /simulator/stream/cut`. Raises ControlError."""
         body = await _object(request, {"refuse_for"})
         seconds = body.get("refuse_for", 0)
         if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds <= 600:

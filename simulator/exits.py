@@ -33,6 +33,7 @@ class Exits:
         self._end_as = end_as
 
     def legs(self, order: Order) -> list[Order]:
+        """The exits of an entry, take profit first."""
         return [self._book.by_id[leg_id] for leg_id in order.leg_ids]
 
     def _partners(self, order: Order) -> list[Order]:

@@ -48,10 +48,12 @@ class FaultRule(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_d
 
     @property
     def operation(self) -> str:
+        """The operation that the rule strikes."""
         return self.on or KINDS[self.kind].on
 
     @property
     def spent(self) -> bool:
+        """Whether it has struck as often as it may."""
         return self.times is not None and self.applied >= self.times
 
     def over(self, time: datetime) -> bool:
@@ -65,6 +67,7 @@ class FaultRule(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_d
         return default if self.seconds is None else self.seconds
 
     def planned_rejection(self) -> PlannedRejection:
+        """What a `reject_later` rule does to the order that it strikes."""
         return PlannedRejection(self.delay(0.2), self.message or "rejected by the venue", self.after_partial_fill)
 
 
@@ -126,6 +129,7 @@ class FaultBook:
         self._fates.clear()
 
     def add(self, rule: FaultRule) -> FaultRule:
+        """Puts a rule into force, durably with the next commit."""
         self._last_id += 1
         rule.id = self._last_id
         rule.made_at = now()

@@ -33,6 +33,7 @@ class Instrument:
 
     @property
     def asset_class(self) -> str:
+        """Alpaca's name for what kind of asset it is."""
         return "crypto" if self.crypto else "us_equity"
 
     def tick(self, price: Decimal) -> Decimal:

@@ -73,18 +73,22 @@ class Ledger:
     # What is written in this turn of the loop.
 
     def put_order(self, order: Order) -> None:
+        """The order as it will be at the end of this turn of the loop."""
         self._orders[order.id] = order
         self._plan(soon=True)
 
     def put_execution(self, execution: Execution) -> None:
+        """A new fill."""
         self._executions.append(execution)
         self._plan(soon=True)
 
     def put_control(self, name: str, value: Any) -> None:
+        """Something that the control endpoint has set; None takes it back."""
         self._controls[name] = value
         self._plan(soon=True)
 
     def put_request(self, request: LoggedRequest) -> None:
+        """A row of the request log; it may wait a little for company."""
         self._requests.append(request)
         self._plan(soon=False)
 
@@ -185,18 +189,22 @@ class Ledger:
     # What an earlier process left.
 
     def load_orders(self) -> list[Order]:
+        """All orders, oldest first."""
         decode = msgspec.json.Decoder(Order).decode
         return [decode(row[0]) for row in self._database.execute("SELECT record FROM orders ORDER BY sequence")]
 
     def load_executions(self) -> list[Execution]:
+        """All fills, oldest first."""
         decode = msgspec.json.Decoder(Execution).decode
         return [decode(row[0]) for row in self._database.execute("SELECT record FROM executions ORDER BY sequence")]
 
     def load_controls(self) -> dict[str, Any]:
+        """Everything that was set, by name."""
         rows = self._database.execute("SELECT name, value FROM controls").fetchall()
         return {name: msgspec.json.decode(value) for name, value in rows}
 
     def last_request(self) -> int:
+        """The newest sequence of the request log; 0 when it is empty."""
         return int(self._database.execute("SELECT coalesce(max(sequence), 0) FROM requests").fetchone()[0])
 
     def requests(self, where: dict[str, Any], after: int, limit: int, newest_first: bool) -> list[dict[str, Any]]:
@@ -211,6 +219,7 @@ class Ledger:
         return [dict(zip(names, row, strict=True)) for row in cursor]
 
     def close(self) -> None:
+        """Commits what is left and folds the write-ahead log into the file."""
         self.flush()
         self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         self._database.close()

@@ -22,6 +22,7 @@ class OrderBook:
         self._executions_of: dict[str, list[Execution]] = {}
 
     def add(self, order: Order) -> None:
+        """Takes in a new order, or one from the ledger."""
         self.by_id[order.id] = order
         self.in_sequence.append(order)
         self._by_client_order_id.setdefault(order.client_order_id, []).append(order)
@@ -33,12 +34,14 @@ class OrderBook:
         self._open.get(order.symbol, {}).pop(order.id, None)
 
     def add_execution(self, execution: Execution) -> None:
+        """Takes in a new fill, or one from the ledger."""
         self._activity_index[execution.activity_id] = len(self.executions)
         self.executions.append(execution)
         self._executions_of.setdefault(execution.order_id, []).append(execution)
 
     @property
     def next_sequence(self) -> int:
+        """The sequence of the order that comes next."""
         return self.in_sequence[-1].sequence + 1 if self.in_sequence else 1
 
     def with_client_order_id(self, client_order_id: str) -> list[Order]:
@@ -46,6 +49,7 @@ class OrderBook:
         return self._by_client_order_id.get(client_order_id, [])
 
     def newest(self, client_order_id: str) -> Order | None:
+        """The latest order that carries this client order id."""
         orders = self.with_client_order_id(client_order_id)
         return orders[-1] if orders else None
 
@@ -63,9 +67,11 @@ class OrderBook:
         return (self.in_sequence[index] for index in (reversed(indexes) if newest_first else indexes))
 
     def executions_of(self, order_id: str) -> list[Execution]:
+        """The fills of an order, oldest first."""
         return self._executions_of.get(order_id, [])
 
     def index_of_activity(self, activity_id: str) -> int | None:
+        """Where in `executions` the fill with this activity id is."""
         return self._activity_index.get(activity_id)
 
     def executions_between(self, after: datetime | None, until: datetime | None) -> tuple[int, int]:

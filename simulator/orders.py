@@ -64,22 +64,27 @@ class Order(msgspec.Struct, kw_only=True, gc=False):
 
     @property
     def open(self) -> bool:
+        """Whether it has not ended."""
         return self.status not in TERMINAL
 
     @property
     def working(self) -> bool:
+        """Whether it may trade."""
         return self.status in WORKING
 
     @property
     def leaves_qty(self) -> Decimal:
+        """What is left to fill."""
         return self.qty - self.filled_qty
 
     @property
     def buys(self) -> bool:
+        """Whether it is a buy."""
         return self.side == "buy"
 
     @property
     def filled_avg_price(self) -> Decimal | None:
+        """Mean price of its fills in US dollars; None before the first."""
         return average(self.notional_filled, self.filled_qty) if self.filled_qty else None
 
 

@@ -28,6 +28,7 @@ class Quote:
 
     @property
     def middle(self) -> Decimal:
+        """Half way between bid and ask."""
         return (self.bid + self.ask) / 2
 
 

@@ -22,6 +22,7 @@ class Refusal(Exception):
         self.more = more
 
     def body(self) -> dict[str, Any]:
+        """The JSON body of the error."""
         body: dict[str, Any] = {} if self.code is None else {"code": self.code}
         return body | {"message": self.message} | self.more
 
@@ -57,10 +58,12 @@ def not_found(message: str) -> Refusal:
 
 
 def order_not_found(identifier: str) -> Refusal:
+    """No order has this id or client order id."""
     return not_found(f"order not found for {identifier}")
 
 
 def insufficient_buying_power(buying_power: Decimal, cost_basis: Decimal) -> Refusal:
+    """The order costs more than the account may spend; both in US dollars."""
     return Refusal(
         403,
         40310000,
@@ -71,6 +74,7 @@ def insufficient_buying_power(buying_power: Decimal, cost_basis: Decimal) -> Ref
 
 
 def insufficient_quantity(symbol: str, requested: Decimal, available: Decimal, held: Decimal) -> Refusal:
+    """More is to be sold than is held and not yet promised to other orders."""
     return Refusal(
         403,
         40310000,
@@ -96,6 +100,7 @@ def insufficient_balance(symbol: str, requested: Decimal, available: Decimal) ->
 
 
 def wash_trade(existing_order_id: str) -> Refusal:
+    """The order could trade with another of the same account."""
     return Refusal(
         403,
         40310000,

@@ -40,6 +40,7 @@ class LoggedRequest:
     milliseconds: float
 
     def row(self) -> tuple[Any, ...]:
+        """The values in the order of the table's columns."""
         return (
             self.sequence,
             moment(self.received_at),

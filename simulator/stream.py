@@ -36,6 +36,7 @@ class Connection:
         self._writer = asyncio.create_task(self._write())
 
     def send(self, frame: bytes) -> None:
+        """Queues a frame."""
         self._frames.put_nowait(frame)
         if self._frames.qsize() > _LONGEST_BACKLOG:
             self.cut()
@@ -54,6 +55,7 @@ class Connection:
             self._request.transport.abort()
 
     def stop(self) -> None:
+        """Ends the sending side, once the receiving side has ended."""
         self._writer.cancel()
 
 

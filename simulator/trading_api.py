@@ -81,6 +81,7 @@ class TradingApi:
     # Answers.
 
     def submit(self, call: Call) -> Reply:
+        """`POST /v2/orders`. Raises Refusal."""
         entry = read_order(call.body, self._instruments, self._settings.client_id_length)
         planned = None
         if call.fault is not None and call.fault.kind == "reject_later":
@@ -90,11 +91,13 @@ class TradingApi:
         return Reply(200, self._shown(order, with_legs=True), order.id)
 
     def order_by_client_order_id(self, call: Call) -> Reply:
+        """`GET /v2/orders:by_client_order_id`. Raises Refusal."""
         if not call.query("client_order_id"):
             raise invalid("client_order_id is required")
         return self._found(call, call.query("client_order_id"))
 
     def order_by_id(self, call: Call) -> Reply:
+        """`GET /v2/orders/{id}`. Raises Refusal."""
         return self._found(call, call.request.match_info["id"])
 
     def _found(self, call: Call, identifier: str) -> Reply:
@@ -103,11 +106,13 @@ class TradingApi:
         return Reply(200, self._shown(call.order, with_legs=True), call.order.id)
 
     def cancel(self, call: Call) -> Reply:
+        """`DELETE /v2/orders/{id}`. Raises Refusal."""
         order = self._existing(call)
         self._exchange.request_cancel(order)
         return Reply(204, None, order.id)
 
     def cancel_all(self, call: Call) -> Reply:
+        """`DELETE /v2/orders`."""
         answers = []
         for order in self._book.open_orders():
             try:
@@ -119,6 +124,7 @@ class TradingApi:
         return Reply(207, answers)
 
     def replace(self, call: Call) -> Reply:
+        """`PATCH /v2/orders/{id}`. Raises Refusal."""
         order = self._existing(call)
         change = read_replacement(call.body, self._settings.client_id_length)
         successor = self._exchange.request_replace(order, change)
@@ -136,6 +142,7 @@ class TradingApi:
         return as_wire(order, legs)
 
     def list_orders(self, call: Call) -> Reply:
+        """`GET /v2/orders`. Raises Refusal."""
         status = call.query("status", "open")
         if status not in ("open", "closed", "all"):
             raise invalid(f"invalid status: {status}")

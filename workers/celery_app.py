@@ -12,15 +12,14 @@ from app.wiring import Process, worker_process
 celery_app = Celery("surefill", include=["workers.order_tasks"])
 celery_app.config_from_object("celeryconfig")
 
-_process: Process | None = None
+_made: list[Process] = []
 
 
 def process() -> Process:
     """This child's database, venue and Redis connections; made after the fork, never shared across it."""
-    global _process
-    if _process is None:
-        _process = worker_process(load_settings_or_exit())
-    return _process
+    if not _made:
+        _made.append(worker_process(load_settings_or_exit()))
+    return _made[0]
 
 
 @setup_logging.connect
@@ -35,5 +34,5 @@ def _connect(**_: object) -> None:
 
 @worker_process_shutdown.connect
 def _disconnect(**_: object) -> None:
-    if _process is not None:
-        _process.close()
+    for made in _made:
+        made.close()

@@ -5,12 +5,12 @@
 | execution_state | meaning | who moves it on | what a crash leaves behind |
 |---|---|---|---|
 | QUEUED | accepted, nothing was sent | a worker that claims it | a due time; the sweeper enqueues it again |
-| SENDING | an attempt row is committed, a request may be on the wire | the sender, or the venue's stream | a lease that runs out; then the venue is asked |
+| SENDING | a request may be on the wire | its sender, or the venue's stream | a lease that runs out; then it is asked |
 | IN_DOUBT | an attempt ended without a definite answer | a worker that asks the venue | a due time |
 | WORKING | live at the venue | the venue's stream, or a look-up on a timer | a due time |
 | CANCELLING | a cancel is wanted, the venue has not decided | a worker that cancels or asks | a due time |
-| NEEDS_ATTENTION | retries are spent, a person decides; the venue is still asked | a person, or the venue's word | a due time |
-| CLOSED | ended; exactly when the status is FILLED, REJECTED or CANCELLED | nobody; a late fill is recorded | nothing to do |
+| NEEDS_ATTENTION | retries are spent; the venue is still asked | a person, or the venue's word | a due time |
+| CLOSED | ended: FILLED, REJECTED or CANCELLED | nobody; a late fill is recorded | nothing to do |
 """
 
 from __future__ import annotations

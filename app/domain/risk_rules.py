@@ -206,7 +206,8 @@ def cash_is_enough(terms: OrderTerms, view: AcceptanceView) -> Denial | None:
     return Denial(
         "INSUFFICIENT_FUNDS",
         f"Insufficient funds for {_money(needed)} order; available: {_money(available)}.",
-        f"Buy at most {_units(max(available, Decimal(0)), price, view)} at this price, or free cash by cancelling an order.",
+        f"Buy at most {_units(max(available, Decimal(0)), price, view)} at this price, "
+        "or free cash by cancelling an order.",
         "quantity",
         numbers={"needed": plain(needed), "available": plain(available)},
     )
@@ -235,7 +236,7 @@ def trading_is_allowed(terms: OrderTerms, view: AcceptanceView) -> Denial | None
     )
 
 
-def order_rate_is_kept(terms: OrderTerms, view: AcceptanceView) -> Denial | None:
+def order_rate_is_kept(_terms: OrderTerms, view: AcceptanceView) -> Denial | None:
     if view.orders_in_last_minute < view.orders_per_minute:
         return None
     leaves = (view.oldest_in_window or view.now) + timedelta(minutes=1) - view.now

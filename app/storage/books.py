@@ -22,7 +22,8 @@ LOCK_ACCOUNT_OF_ORDER = Statement(
 )
 READ_ORDER_WITH_BOOKS = Statement(
     "read_order_with_books",
-    f"""SELECT {orders.SELECTED}, {orders.SENDING_CHECKS}, a.currency, a.cash, a.reserved, p.quantity, p.reserved_quantity, p.cost_basis,
+    f"""SELECT {orders.SELECTED}, {orders.SENDING_CHECKS}, a.currency, a.cash, a.reserved,
+        p.quantity, p.reserved_quantity, p.cost_basis,
         p.realized_pnl,
         CASE WHEN o.filled_quantity > 0 THEN (
             SELECT json_agg(json_build_array(f.cumulative_quantity::text, f.quantity_filled::text))

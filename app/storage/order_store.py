@@ -44,7 +44,8 @@ READ_FOR_ACCEPTANCE = Statement(
 COUNT_LAST_MINUTE = Statement(
     "count_last_minute",
     """SELECT count(*), min(created_at) FROM (
-        SELECT created_at FROM orders WHERE trader_id = $1 AND created_at > $2 ORDER BY created_at DESC LIMIT $3) last""",
+        SELECT created_at FROM orders WHERE trader_id = $1 AND created_at > $2
+        ORDER BY created_at DESC LIMIT $3) last""",
 )
 RESERVE = Statement(
     "reserve",

@@ -36,7 +36,7 @@ LOCK_AND_READ = Statement(
 DUE = Statement("due_orders", f"SELECT {SELECTED} FROM orders o WHERE o.due_at <= $1 ORDER BY o.due_at LIMIT $2")
 SENDING = Statement(
     "sending_orders",
-    f"SELECT {SELECTED} FROM orders o WHERE o.due_at > $1 AND o.execution_state = 'SENDING' ORDER BY o.due_at LIMIT 500",
+    f"SELECT {SELECTED} FROM orders o WHERE o.due_at > $1 AND o.execution_state = 'SENDING' LIMIT 500",
 )
 LOOK_AT_LIVE = Statement(
     "look_at_live_orders",

@@ -37,7 +37,7 @@ from app.web import create_web_app
 from app.wiring import Process, SystemClock, TimeOrderedIds
 from tests.venues.fake_venue import FakeTradeStream, FakeVenue, Fault
 
-psycopg2.extras.register_uuid()
+psycopg2.extras.register_uuid()  # type: ignore[no-untyped-call]
 
 _numbers = itertools.count(1)
 
@@ -68,7 +68,9 @@ class Client:
     def post(self, path: str, **options: Any) -> TestResponse:
         return self.call("POST", path, **options)
 
-    def submit(self, *, key: str | None = None, headers: Mapping[str, str] | None = None, **fields: Any) -> TestResponse:
+    def submit(
+        self, *, key: str | None = None, headers: Mapping[str, str] | None = None, **fields: Any
+    ) -> TestResponse:
         """Submit LIMIT_ORDER with other fields; a field that is None is left out."""
         body = {name: value for name, value in {**LIMIT_ORDER, **fields}.items() if value is not None}
         return self.submit_body(json.dumps(body), key=key, headers=headers)
@@ -112,10 +114,9 @@ class _ThisProcess:
 class Worker:
     """Takes orders to a venue that does what the test says. It does not retry."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, venue: FakeVenue) -> None:
         clock = SystemClock()
-        capabilities = VenueCapabilities(ClientIdUniqueness.PERMANENT, max_in_flight=timedelta(0))
-        self.venue = FakeVenue(clock=clock.now, capabilities=capabilities, name="simulator")
+        self.venue = venue
         self._stream = FakeTradeStream(self.venue)
         self._stream.connect()
         unheard = _Unheard()
@@ -151,6 +152,13 @@ class House:
     settings: Settings
     flask: Flask
     owner: Database
+    venue: FakeVenue = field(
+        default_factory=lambda: FakeVenue(
+            clock=SystemClock().now,
+            capabilities=VenueCapabilities(ClientIdUniqueness.PERMANENT, max_in_flight=timedelta(0)),
+            name="simulator",
+        )
+    )
 
     @property
     def database(self) -> Database:
@@ -223,7 +231,7 @@ class House:
     def working(self) -> Iterator[Worker]:
         """A worker process beside the API, with a venue in memory."""
         with closing(self._worker()) as database:
-            yield Worker(database)
+            yield Worker(database, self.venue)
 
     def count(self, table: str, client: Client) -> int:
         """How many rows of a table are that trader's."""

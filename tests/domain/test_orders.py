@@ -94,4 +94,3 @@ def test_a_wish_to_cancel_keeps_the_lease_of_a_request_on_the_wire() -> None:
 def test_bookkeeping_cannot_touch_the_story() -> None:
     with pytest.raises(ImpossibleChange):
         an_order().watched(status=OrderStatus.FILLED)
-

@@ -12,7 +12,8 @@ from tests.domain.orders import an_order
 
 TRADER = an_order().trader_id
 PRICES = st.decimals("0.0001", "99999", places=4)
-FILLS = st.lists(st.tuples(st.sampled_from(["BUY", "SELL"]), st.decimals("0.001", "1000", places=3), PRICES), max_size=30)
+SIZES = st.decimals("0.001", "1000", places=3)
+FILLS = st.lists(st.tuples(st.sampled_from(["BUY", "SELL"]), SIZES, PRICES), max_size=30)
 
 
 @given(FILLS)

@@ -15,7 +15,7 @@ from app.lifecycle.accept import AcceptancePolicy
 from app.lifecycle.advance import _claim
 from app.lifecycle.cancel import CancelStored, request_cancel
 from app.lifecycle.reconcile import take_updates
-from app.lifecycle.send import Settled, TryAgain
+from app.lifecycle.send import Leaving, Settled, TryAgain, send
 from tests.lifecycle.conftest import TRADER, House
 from tests.venues.fake_venue import Fault
 
@@ -146,8 +146,6 @@ def test_a_lease_whose_holder_is_proven_dead_need_not_run_out(house: House) -> N
 
 
 def test_a_worker_that_wakes_after_its_lease_makes_no_second_order(house: House) -> None:
-    from app.lifecycle.send import Leaving, send
-
     order_id = house.submitted()
     paused = house.worker.store.change(order_id, lambda held: _claim(house.worker, held))
     assert isinstance(paused, Leaving)
@@ -313,8 +311,6 @@ def test_a_cancel_of_an_order_that_never_arrived_ends_it_with_proof_only(house: 
 
 
 def test_a_cancel_wanted_while_sending_stops_nothing_on_the_wire_and_is_carried_out_after(house: House) -> None:
-    from app.lifecycle.send import Leaving, send
-
     order_id = house.submitted()
     leaving = house.worker.store.change(order_id, lambda held: _claim(house.worker, held))
     assert isinstance(leaving, Leaving)
@@ -349,8 +345,9 @@ def test_an_abandoned_order_ends_as_rejected_when_its_absence_is_proven(house: H
     order_id = house.submitted()
     house.advance(order_id)
     house.sweep(10)
-    assert isinstance(attention.abandon(house.api, order_id, TRADER, trader_id=house.trader_id), attention.AwaitingProof)
-    assert isinstance(attention.abandon(house.api, order_id, TRADER, trader_id=house.trader_id), attention.AwaitingProof)
+    for _ in range(2):
+        outcome = attention.abandon(house.api, order_id, TRADER, trader_id=house.trader_id)
+        assert isinstance(outcome, attention.AwaitingProof)
     house.sweep(60)
     assert house.state(order_id) == ("REJECTED", "CLOSED")
     reason = house.order(order_id).reason

@@ -1,0 +1,138 @@
+"""With Redis, the broker or the database away."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import replace
+
+import psycopg2
+import pytest
+
+from app.settings import Settings
+from local.postgresql import EmbeddedPostgres
+from tests.api.house import Client, House, problem_of, running
+
+# Nobody listens there.
+NOWHERE = "127.0.0.1:9"
+
+
+def test_without_redis_orders_are_taken_as_ever(settings: Settings) -> None:
+    away = f"redis://{NOWHERE}/0"
+    with running(replace(settings, redis_url=away, celery_broker_url=away)) as house:
+        ann = house.trader("Ann")
+        began = time.monotonic()
+        first = ann.submit(key="once")
+        assert first.status_code == 201
+        assert ann.submit(key="once").data == first.data
+        assert ann.post("/orders/cancel-all").json == {"requested": 1}
+        assert ann.get("/events").json["head_seq"] == 2  # type: ignore[index]
+        assert time.monotonic() - began < 5  # nothing waits for the broker
+        ready = house.flask.test_client().get("/readyz")
+        assert ready.status_code == 200
+        assert ready.json is not None
+        assert (ready.json["status"], ready.json["checks"]["redis"]) == ("degraded", "unavailable")
+
+
+def test_without_a_database_everything_answers_503(settings: Settings) -> None:
+    with running(settings) as house:
+        ann = house.trader("Ann")
+        order = ann.order()
+        house.database.close()
+        with _gone(house):
+            answer = ann.submit()
+            problem = problem_of(answer, 503, "DATABASE_UNAVAILABLE")
+            assert answer.headers["Retry-After"] == "1"
+            assert "whether this order exists" in problem["detail"]
+            assert "same Idempotency-Key" in problem["suggestion"]
+            for method, path in [
+                ("GET", "/orders"),
+                ("GET", f"/orders/{order['id']}"),
+                ("GET", "/account"),
+                ("GET", "/events"),
+                ("POST", f"/orders/{order['id']}/cancel"),
+                ("POST", "/orders/cancel-all"),
+            ]:
+                answer = ann.call(method, path)
+                problem_of(answer, 503, "DATABASE_UNAVAILABLE")
+                assert answer.headers["Retry-After"] == "1"
+            client = house.flask.test_client()
+            problem_of(client.get("/readyz"), 503, "DATABASE_UNAVAILABLE")
+            assert client.get("/healthz").status_code == 200
+        assert ann.get(f"/orders/{order['id']}").status_code == 200
+
+
+@contextmanager
+def _gone(house: House) -> Iterator[None]:
+    """The database refuses the API's connections meanwhile."""
+    url = house.settings.database_url
+    name = url.rpartition("/")[2]
+    with closing(psycopg2.connect(url)) as connection:
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute(f"REVOKE CONNECT ON DATABASE {name} FROM surefill_api")
+            cursor.execute("SELECT 1")
+            yield
+            cursor.execute(f"GRANT CONNECT ON DATABASE {name} TO surefill_api")
+
+
+def test_a_connection_that_was_cut_costs_at_most_one_request(
+    settings: Settings, postgres_server: EmbeddedPostgres
+) -> None:
+    with running(settings) as house:
+        ann = house.trader("Ann")
+        first = ann.submit(key="once")
+        with closing(psycopg2.connect(postgres_server.test_superuser_url)) as connection:
+            connection.autocommit = True
+            with connection.cursor() as cursor:
+                cursor.execute(
+                    """SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                    WHERE usename = 'surefill_api' AND datname = %s""",
+                    [settings.database_url.rpartition("/")[2]],
+                )
+        answers = [ann.submit(key="once") for _ in range(6)]
+        for answer in answers:
+            if answer.status_code != 201:
+                problem_of(answer, 503, "DATABASE_UNAVAILABLE")
+        assert answers[-1].data == first.data
+        assert house.count("orders", ann) == 1
+
+
+def test_a_locked_account_is_told_as_a_conflict_that_stored_nothing(settings: Settings) -> None:
+    with running(settings) as house:
+        ann = house.trader("Ann")
+        order = ann.order()
+        with _locked(house, "accounts", "trader_id", str(ann.trader_id)):
+            answer = ann.submit(key="once")
+            problem_of(answer, 409, "REQUEST_IN_PROGRESS")
+            assert answer.headers["Retry-After"] == "1"
+        with _locked(house, "orders", "id", order["id"]):
+            problem_of(ann.post(f"/orders/{order['id']}/cancel"), 503, "BUSY")
+        assert house.count("orders", ann) == 1
+        assert ann.submit(key="once").status_code == 201
+
+
+@contextmanager
+def _locked(house: House, table: str, column: str, value: str) -> Iterator[None]:
+    url = house.settings.sqlalchemy_url("worker").replace("+psycopg2", "")
+    with closing(psycopg2.connect(url)) as connection, connection.cursor() as cursor:
+        cursor.execute(f"SELECT 1 FROM {table} WHERE {column} = %s FOR UPDATE", [value])
+        yield
+        connection.rollback()
+
+
+def test_a_database_without_the_newest_migration_is_not_ready(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with running(settings) as house:
+        with closing(psycopg2.connect(settings.database_url)) as connection, connection, connection.cursor() as cursor:
+            cursor.execute("UPDATE alembic_version SET version_num = '0000'")
+        problem_of(house.flask.test_client().get("/readyz"), 503, "MIGRATION_MISSING")
+
+
+def test_the_first_request_needs_no_redis_and_no_venue(settings: Settings) -> None:
+    away = f"redis://{NOWHERE}/0"
+    with running(replace(settings, redis_url=away, celery_broker_url=away)) as house:
+        client: Client = house.trader("Ann")
+        assert client.get("/account").status_code == 200
