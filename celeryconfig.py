@@ -1,7 +1,7 @@
 """Celery's settings, each with its reason. The database is the truth; a message is only a wake-up that may be lost,
 late or doubled, so these settings aim at speed and at never standing still, not at keeping messages."""
 
-from kombu import Queue
+from kombu.entity import Queue
 
 from app.settings import load_settings_or_exit
 
@@ -24,7 +24,8 @@ broker_pool_limit = 4
 task_publish_retry = False  # a message that cannot be sent now is the sweeper's; intake never waits for the broker
 
 task_queues = tuple(  # in the order in which a worker takes from them: a cancel never waits behind submits
-    Queue(name, routing_key=name) for name in ("cancels", "orders", "reconciliations")
+    Queue(name, routing_key=name)  # type: ignore[no-untyped-call] # kombu has no types
+    for name in ("cancels", "orders", "reconciliations")
 )
 task_default_queue = "orders"
 task_default_queue_type = "quorum" if broker_url.startswith("amqp") else "classic"  # RabbitMQ: replicated queues

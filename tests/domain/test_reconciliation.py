@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -138,7 +139,7 @@ def test_a_fill_that_contradicts_what_is_recorded_is_nonsense(heard: Execution) 
     {"client_order_id": "another"}, {"symbol": "MSFT"}, {"side": "SELL"}, {"quantity": Decimal(1)},
     {"filled_quantity": Decimal(101)},
 ])  # fmt: skip
-def test_a_report_that_cannot_be_true_of_the_order_is_nonsense(changes: dict[str, object]) -> None:
+def test_a_report_that_cannot_be_true_of_the_order_is_nonsense(changes: dict[str, Any]) -> None:
     with pytest.raises(Nonsense):
         adopt(DOUBTED, report(**changes), (), {}, NOON, found_by_asking=True)
 
