@@ -1,71 +1,28 @@
-"""The web process: intake API, live feed, health; and the commands of `flask --app app`."""
+"""The web process: intake API, live feed, health; and the commands of `flask --app app`.
+
+What serves is imported where it begins to serve: a command needs a database and neither Redis nor a venue, and starts
+in a third of the time without their libraries.
+"""
 
 from __future__ import annotations
 
-import threading
 from functools import cache, cached_property
+from typing import TYPE_CHECKING
 
 import click
-import redis
-from alembic.config import Config
-from alembic.script import ScriptDirectory
 from flask import Flask
 
-from app import cli, live
-from app.api import account, events, health, market, not_yet, orders, problems, request_log
-from app.api.bodies import LARGEST_BODY
-from app.api.intake import EXTENSION, Intake
-from app.api.routes import blueprint
-from app.observability.logs import configure_logging
+from app import cli
 from app.settings import PROJECT_ROOT, Settings, load_settings_or_exit
-from app.storage.api_keys import PostgresApiKeys
-from app.storage.transaction import Database
-from app.wiring import Process, venue_name, web_process, worker_process
 
-# Importing a group of routes hangs it on the blueprint.
-ROUTES = (account, events, market, not_yet, orders)
+if TYPE_CHECKING:
+    from app.api.intake import Intake
+    from app.storage.api_keys import PostgresApiKeys
+    from app.storage.transaction import Database
+    from app.wiring import Process
 
-
-class Serving:
-    """The connections of one web process: made after the fork, and not at all for a command that serves nothing."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._lock = threading.Lock()
-        self._intake: Intake | None = None
-        self._process: Process | None = None
-
-    @cached_property
-    def api_keys(self) -> PostgresApiKeys:
-        return PostgresApiKeys(self.process().database)
-
-    def process(self) -> Process:
-        with self._lock:
-            if self._process is None:
-                self._process = web_process(self._settings)
-            return self._process
-
-    def intake(self) -> Intake:
-        if self._intake is None:
-            process = self.process()
-            self._intake = Intake(
-                ports=process.ports,
-                database=process.database,
-                api_keys=self.api_keys,
-                acceptance=process.acceptance,
-                venue=venue_name(self._settings),
-                orders_per_minute=self._settings.order_rate_limit_per_minute,
-            )
-        return self._intake
-
-    def database(self) -> Database:
-        return self.process().database
-
-    def redis_answers(self) -> bool:
-        try:
-            return bool(self.process().redis.ping())
-        except redis.RedisError:
-            return False
+SERVING = "surefill.serving"
+_COMMANDS_THAT_SERVE = ("run", "routes", "shell")  # Flask's own
 
 
 def create_web_app(settings: Settings | None = None) -> Flask:
@@ -75,31 +32,94 @@ def create_web_app(settings: Settings | None = None) -> Flask:
     """
     settings = settings or load_settings_or_exit()
     app = Flask("app", static_folder=None)
-    app.config["MAX_CONTENT_LENGTH"] = LARGEST_BODY
-    app.url_map.strict_slashes = True
-    serving = Serving(settings)
-    app.extensions[EXTENSION] = serving.intake
-    app.extensions["surefill.serving"] = serving
-    request_log.register(app)
-    problems.register(app)
-    app.register_blueprint(blueprint)
-    app.register_blueprint(health.health(serving.database, serving.redis_answers, newest_migration))
-    cli.register(app, settings, worker_process)
+    cli.register(app, settings, _start_worker)
     if _serves():
-        configure_logging("web", settings.log_level)
-        live.attach(app, serving.process(), serving.api_keys)
+        _serve(app, settings)
     return app
 
 
 def _serves() -> bool:
-    """False while a command of ours runs, which answers on standard output and needs no connections to serve."""
+    """False while one of our commands runs, which answers on standard output and makes its own connection."""
     context = click.get_current_context(silent=True)
-    return context is None or context.info_name == "run"
+    return context is None or context.info_name in _COMMANDS_THAT_SERVE
+
+
+def _start_worker(settings: Settings) -> Process:
+    from app.wiring import worker_process
+
+    return worker_process(settings)
+
+
+def _serve(app: Flask, settings: Settings) -> None:
+    from app import live
+    from app.api import problems, request_log
+    from app.api.bodies import LARGEST_BODY
+    from app.api.groups import blueprint
+    from app.api.health import health
+    from app.api.intake import EXTENSION
+    from app.observability.logs import configure_logging
+
+    configure_logging("web", settings.log_level)
+    app.config["MAX_CONTENT_LENGTH"] = LARGEST_BODY
+    serving = Serving(settings)
+    app.extensions[SERVING] = serving
+    app.extensions[EXTENSION] = lambda: serving.intake
+    request_log.register(app)
+    problems.register(app)
+    app.register_blueprint(blueprint)
+    app.register_blueprint(health(lambda: serving.database, serving.redis_answers, newest_migration))
+    live.attach(app, serving.process, serving.api_keys)
+
+
+class Serving:
+    """The connections of one web process. gunicorn makes the application in its worker, so after the fork."""
+
+    def __init__(self, settings: Settings) -> None:
+        from app.wiring import web_process
+
+        self._settings = settings
+        self.process = web_process(settings)
+
+    @property
+    def database(self) -> Database:
+        return self.process.database
+
+    @cached_property
+    def api_keys(self) -> PostgresApiKeys:
+        from app.storage.api_keys import PostgresApiKeys
+
+        return PostgresApiKeys(self.database)
+
+    @cached_property
+    def intake(self) -> Intake:
+        from app.api.intake import Intake
+        from app.wiring import venue_name
+
+        return Intake(
+            ports=self.process.ports,
+            database=self.database,
+            api_keys=self.api_keys,
+            acceptance=self.process.acceptance,
+            venue=venue_name(self._settings),
+            orders_per_minute=self._settings.order_rate_limit_per_minute,
+        )
+
+    def redis_answers(self) -> bool:
+        """Whether Redis can be reached at this moment."""
+        import redis
+
+        try:
+            return bool(self.process.redis.ping())
+        except redis.RedisError:
+            return False
 
 
 @cache
 def newest_migration() -> str:
     """The revision that the database must have for this version of the software."""
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+
     config = Config()
     config.set_main_option("script_location", str(PROJECT_ROOT / "migrations"))
     head = ScriptDirectory.from_config(config).get_current_head()

@@ -29,7 +29,7 @@ def reconcile(order_id: UUID | None) -> None:
     try:
         if order_id is None:
             marked = worker.ports.store.look_at_live_orders(worker.ports.clock.now())
-            click.echo(f"{marked} live orders are due: the workers ask the venue about them now")
+            click.echo(f"every live order is due, {marked} of them earlier than planned: the workers ask about them")
             return
         try:
             before, after, waits = _look_now(worker.ports, order_id)

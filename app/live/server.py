@@ -38,6 +38,7 @@ PAGES_IN_A_QUEUE = 2
 SECONDS_TO_SHOW_A_KEY = 10.0
 """A client that has opened a connection and shown no valid key is sent away after this long."""
 CARE_SECONDS = 0.5
+_PATIENCE_SECONDS = (0.0, 0.0, 0.05, 0.1, 0.2, 0.4, 0.8)
 
 
 class LiveServer:
@@ -57,7 +58,7 @@ class LiveServer:
         self._ended = threading.Event()
         self._strangers: dict[str, float] = {}
         self._socketio = _socketio(flask_app)
-        flask_app.wsgi_app = Gate(flask_app.wsgi_app)  # type: ignore[method-assign] # how Flask is wrapped
+        flask_app.wsgi_app = Gate(flask_app.wsgi_app)  # type: ignore[assignment, method-assign] # how Flask is wrapped
         self._server = self._socketio.server
         self._server.on("connect", self._connect, namespace=NAMESPACE)
         self._server.on("disconnect", self._disconnect, namespace=NAMESPACE)
@@ -67,14 +68,14 @@ class LiveServer:
     def _connect(self, sid: str, environ: Mapping[str, Any], auth: object) -> bool | None:
         self._start()
         try:
-            connection = self._identified(sid, auth)
+            connection = self._patiently_identified(sid, auth)
         except Refused as refused:
             log.info("a live connection was refused", extra={"sid": sid, "code": refused.code})
             raise Refusal(refused.code, dict(refused.document)) from refused
         except (DatabaseUnavailable, LostRace) as error:
             # Not a refusal: a client comes back by itself after a lost connection, not after a refused one.
             log.warning("a live connection could not be checked: %s", error, extra={"sid": sid})
-            self._socket_of(sid).close(wait=False)
+            self._hang_up(self._socket_of(sid))
             return False
         if connection.socket.closed:
             return False
@@ -91,6 +92,15 @@ class LiveServer:
             },
         )
         return None
+
+    def _patiently_identified(self, sid: str, auth: object) -> Connection:
+        """A database that restarts leaves connections in the pool that are found dead one by one: try again."""
+        for pause in _PATIENCE_SECONDS:
+            try:
+                return self._identified(sid, auth)
+            except (DatabaseUnavailable, LostRace):
+                time.sleep(pause)
+        return self._identified(sid, auth)
 
     def _identified(self, sid: str, auth: object) -> Connection:
         credentials = credentials_from(auth)
@@ -145,7 +155,7 @@ class LiveServer:
     def cut(self, connection: Connection, reason: str) -> None:
         """See Sockets."""
         log.warning("a live connection is cut off: %s", reason, extra={"sid": connection.sid})
-        connection.socket.close(wait=False)
+        self._hang_up(connection.socket)
 
     def dismiss(self, connection: Connection, reason: str) -> None:
         """End the connection for good: its client does not come back by itself."""
@@ -204,7 +214,7 @@ class LiveServer:
         self._strangers = {sid: self._strangers.get(sid, now) for sid in sockets if sid not in known}
         for sid, since in self._strangers.items():
             if now - since > SECONDS_TO_SHOW_A_KEY:
-                sockets[sid].close(wait=False)
+                self._hang_up(sockets[sid])
 
     def close_all(self, reason: str) -> None:
         """End every connection in a way that makes its client come back, to a process that stays."""
@@ -212,7 +222,12 @@ class LiveServer:
         if sockets:
             log.info("%d live connections are closed: %s", len(sockets), reason)
         for socket in sockets.values():
-            socket.close(wait=False)
+            self._hang_up(socket)
+
+    @staticmethod
+    def _hang_up(socket: Socket) -> None:
+        """Close the WebSocket and no more: an Engine.IO "close" before it would tell some clients to stay away."""
+        socket.close(wait=False, abort=True)
 
     def end(self) -> None:
         """Close every connection and stop what runs beside."""
@@ -223,6 +238,8 @@ class LiveServer:
 
 
 def _socketio(flask_app: Flask) -> SocketIO:
+    quiet = logging.getLogger("app.live.socketio")
+    quiet.setLevel(logging.ERROR)  # their warnings are about clients that have just left
     socketio = SocketIO(
         flask_app,
         # gunicorn's gevent worker has patched the standard library by now; a development server has not.
@@ -238,8 +255,8 @@ def _socketio(flask_app: Flask) -> SocketIO:
         async_handlers=False,
         manage_session=False,
         http_compression=False,
-        logger=logging.getLogger("socketio"),
-        engineio_logger=logging.getLogger("engineio"),
+        logger=quiet,
+        engineio_logger=quiet,
     )
     # There is no option for it: engineio takes the class from a table of its own for each way of concurrency.
     engine = socketio.server.eio

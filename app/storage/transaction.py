@@ -176,7 +176,8 @@ class Database:
             url,
             isolation_level="AUTOCOMMIT",  # transactions are ours: BEGIN and COMMIT travel with the statements
             pool_size=pool_size,
-            max_overflow=pool_size,
+            max_overflow=0,  # a connection that is thrown away has to be made, and its statements prepared, again
+            pool_use_lifo=True,  # the warm ones first
             pool_timeout=5,
             pool_reset_on_return=None,
             connect_args={**CONNECT_ARGUMENTS, "options": options, "application_name": application_name},

@@ -163,7 +163,7 @@ class House:
     @property
     def database(self) -> Database:
         """The API's own connections."""
-        process: Process = self.flask.extensions["surefill.serving"].process()
+        process: Process = self.flask.extensions["surefill.serving"].process
         return process.database
 
     @property
@@ -273,7 +273,7 @@ class running:  # noqa: N801 - reads as a phrase: `with running(settings) as hou
     def __exit__(self, *_: object) -> None:
         self._patch.undo()
         self._owner.close()
-        self._house.flask.extensions["surefill.serving"].process().close()
+        self._house.flask.extensions["surefill.serving"].process.close()
 
     def _restore_logging(self) -> None:
         root = logging.getLogger()

@@ -12,7 +12,9 @@ from app.lifecycle.traders import create_key, revoke_key
 from tests.api.house import Client, House, problem_of
 
 ABSENT = "00000000-0000-7000-8000-000000000000"
-READS = ["/orders", "/fills", "/positions", "/account", "/events", "/instruments", "/quotes/AAPL", "/reports/executions"]
+READS = [
+    "/orders", "/fills", "/positions", "/account", "/events", "/instruments", "/quotes/AAPL", "/reports/executions",
+]  # fmt: skip
 CHANGES = [
     ("POST", "/orders"),
     ("POST", f"/orders/{ABSENT}/cancel"),

@@ -9,8 +9,10 @@ from dataclasses import replace
 
 import psycopg2
 import pytest
+from werkzeug.test import TestResponse
 
 from app.settings import Settings
+from app.storage import transaction
 from local.postgresql import EmbeddedPostgres
 from tests.api.house import Client, House, problem_of, running
 
@@ -35,12 +37,11 @@ def test_without_redis_orders_are_taken_as_ever(settings: Settings) -> None:
         assert (ready.json["status"], ready.json["checks"]["redis"]) == ("degraded", "unavailable")
 
 
-def test_without_a_database_everything_answers_503(settings: Settings) -> None:
+def test_without_a_database_everything_answers_503(settings: Settings, postgres_server: EmbeddedPostgres) -> None:
     with running(settings) as house:
         ann = house.trader("Ann")
         order = ann.order()
-        house.database.close()
-        with _gone(house):
+        with _gone(settings, postgres_server):
             answer = ann.submit()
             problem = problem_of(answer, 503, "DATABASE_UNAVAILABLE")
             assert answer.headers["Retry-After"] == "1"
@@ -60,21 +61,41 @@ def test_without_a_database_everything_answers_503(settings: Settings) -> None:
             client = house.flask.test_client()
             problem_of(client.get("/readyz"), 503, "DATABASE_UNAVAILABLE")
             assert client.get("/healthz").status_code == 200
-        assert ann.get(f"/orders/{order['id']}").status_code == 200
+        assert _first_answer(ann, f"/orders/{order['id']}").json == {**order, "fills": []}
+
+
+def _first_answer(client: Client, path: str) -> TestResponse:
+    """The answer once the connections are back."""
+    deadline = time.monotonic() + 10
+    while (answer := client.get(path)).status_code == 503:
+        assert time.monotonic() < deadline
+    return answer
 
 
 @contextmanager
-def _gone(house: House) -> Iterator[None]:
-    """The database refuses the API's connections meanwhile."""
-    url = house.settings.database_url
-    name = url.rpartition("/")[2]
-    with closing(psycopg2.connect(url)) as connection:
+def _gone(settings: Settings, server: EmbeddedPostgres) -> Iterator[None]:
+    """The database ends its connections and takes no new ones meanwhile."""
+    _as_superuser(server, f"ALTER DATABASE {_name(settings)} ALLOW_CONNECTIONS false")
+    _cut_connections(server, settings)
+    yield
+    _as_superuser(server, f"ALTER DATABASE {_name(settings)} ALLOW_CONNECTIONS true")
+
+
+def _cut_connections(server: EmbeddedPostgres, settings: Settings) -> None:
+    _as_superuser(
+        server, f"SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = '{_name(settings)}'"
+    )
+
+
+def _name(settings: Settings) -> str:
+    return settings.database_url.rpartition("/")[2]
+
+
+def _as_superuser(server: EmbeddedPostgres, statement: str) -> None:
+    with closing(psycopg2.connect(server.test_superuser_url)) as connection:
         connection.autocommit = True
         with connection.cursor() as cursor:
-            cursor.execute(f"REVOKE CONNECT ON DATABASE {name} FROM surefill_api")
-            cursor.execute("SELECT 1")
-            yield
-            cursor.execute(f"GRANT CONNECT ON DATABASE {name} TO surefill_api")
+            cursor.execute(statement)
 
 
 def test_a_connection_that_was_cut_costs_at_most_one_request(
@@ -83,14 +104,7 @@ def test_a_connection_that_was_cut_costs_at_most_one_request(
     with running(settings) as house:
         ann = house.trader("Ann")
         first = ann.submit(key="once")
-        with closing(psycopg2.connect(postgres_server.test_superuser_url)) as connection:
-            connection.autocommit = True
-            with connection.cursor() as cursor:
-                cursor.execute(
-                    """SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-                    WHERE usename = 'surefill_api' AND datname = %s""",
-                    [settings.database_url.rpartition("/")[2]],
-                )
+        _cut_connections(postgres_server, settings)
         answers = [ann.submit(key="once") for _ in range(6)]
         for answer in answers:
             if answer.status_code != 201:
@@ -99,7 +113,10 @@ def test_a_connection_that_was_cut_costs_at_most_one_request(
         assert house.count("orders", ann) == 1
 
 
-def test_a_locked_account_is_told_as_a_conflict_that_stored_nothing(settings: Settings) -> None:
+def test_what_somebody_else_holds_is_told_and_nothing_is_stored(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transaction, "SESSION_SETTINGS", {**transaction.SESSION_SETTINGS, "lock_timeout": "200ms"})
     with running(settings) as house:
         ann = house.trader("Ann")
         order = ann.order()
@@ -122,9 +139,7 @@ def _locked(house: House, table: str, column: str, value: str) -> Iterator[None]
         connection.rollback()
 
 
-def test_a_database_without_the_newest_migration_is_not_ready(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_database_without_the_newest_migration_is_not_ready(settings: Settings) -> None:
     with running(settings) as house:
         with closing(psycopg2.connect(settings.database_url)) as connection, connection, connection.cursor() as cursor:
             cursor.execute("UPDATE alembic_version SET version_num = '0000'")

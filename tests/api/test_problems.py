@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from app.api import account
+from app.storage import account_reads
 from tests.api.house import Client, House, problem_of
 
 
 @pytest.mark.parametrize(
     "path",
-    ["/nope", "/api", "/api/v1", "/api/v1/", "/api/v1/orders/", "/api/v1/nope", "/api/v2/orders", "/%00", "/api/v1/orders/x/y"],
+    ["/nope", "/api", "/api/v1", "/api/v1/", "/api/v1/orders/", "/api/v1/nope", "/api/v2/orders", "/%00", "/a/b/c/d"],
 )
 def test_an_unknown_address_is_a_problem_document(house: House, path: str) -> None:
     problem_of(house.flask.test_client().get(path), 404, "NOT_FOUND")
@@ -42,7 +42,7 @@ def test_a_fault_of_ours_is_a_problem_document_without_details(
     def fails(*_: object) -> object:
         raise RuntimeError("the secret inside")
 
-    monkeypatch.setattr(account.account_reads, "account_from", fails)
+    monkeypatch.setattr(account_reads, "account_from", fails)
     answer = ann.call("GET", "/account", headers={"X-Request-Id": "req-7"})
     problem = problem_of(answer, 500, "INTERNAL_ERROR")
     assert "secret" not in answer.text

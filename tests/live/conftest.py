@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import shutil
+import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -53,3 +56,24 @@ def floor() -> Iterator[Floor]:
     floor = Floor()
     yield floor
     floor.close()
+
+
+@pytest.fixture(scope="session")
+def node_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The program and socket.io-client, installed."""
+    if shutil.which("node") is None or shutil.which("npm") is None:
+        pytest.skip("node and npm are not on PATH: install Node.js 18 or newer to run the JavaScript client's tests")
+    folder = tmp_path_factory.mktemp("node")
+    shutil.copytree(
+        Path(__file__).parent / "js", folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("node_modules")
+    )
+    installed = subprocess.run(
+        ["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if installed.returncode != 0:
+        pytest.skip(f"socket.io-client cannot be installed: {installed.stderr.strip().splitlines()[-1:]}")
+    return folder

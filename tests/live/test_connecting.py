@@ -52,10 +52,10 @@ def test_a_trader_without_events_gets_ready_with_head_zero(desk: Desk, url: str,
 def test_an_event_arrives_as_it_is_stored(desk: Desk, url: str, floor: Floor) -> None:
     trader = desk.trader()
     listener = floor.listener(url, {"token": trader.key}).connect()
-    desk.commit(trader, symbol="Zürich 🂡 \"quoted\" \\ </script>", average="150.250000000000000001", long="x" * 70_000)
+    desk.commit(trader, symbol='Zürich 🂡 "quoted" \\ </script>', average="150.250000000000000001", long="x" * 70_000)
     listener.wait_for(1)
     event = listener.events[0]
-    assert event["symbol"] == "Zürich 🂡 \"quoted\" \\ </script>"
+    assert event["symbol"] == 'Zürich 🂡 "quoted" \\ </script>'
     assert event["average"] == "150.250000000000000001"
     assert event["long"] == "x" * 70_000
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import random
 import time
+from collections.abc import Callable
 
 import pytest
 import urllib3
@@ -26,7 +28,8 @@ NONSENSE: list[str | bytes] = [
     '42["connect",{"token":"x"}]', '42["disconnect"]', '42["order",{"seq":1}]', '421["ready",{"head_seq":9}]',
     '42["message"]', "43[]", "431[]", '44{"message":"no"}', "45", '451-["x",{"_placeholder":true,"num":0}]', "46",
     "40", "40{", "40[]", '40{"token":', "40/", "40/,", "40//x,{}", "40/admin,{}", "41/admin,", "4" + "[" * 2000,
-    "40" + "[" * 2000, '40{"a":' + "[" * 2000, "40" + "9" * 200, "²", "4²", "40²", "\x00", "\ud7ff", b"", b"4", b"\xff" * 100,
+    "40" + "[" * 2000, '40{"a":' + "[" * 2000, "40" + "9" * 200, "²", "4²", "40²", "\x00", "\ud7ff", b"", b"4",
+    b"\xff" * 100,
 ]  # fmt: skip
 
 
@@ -37,7 +40,7 @@ def test_nonsense_changes_nothing(desk: Desk, url: str, served: tuple[Settings, 
         for message in NONSENSE:
             client.send(message)
         desk.commit(trader, 2)
-        received = []
+        received: list[int] = []
         while len(received) < 2:
             message = next_message(client)
             if message.startswith("42"):
@@ -125,8 +128,8 @@ def test_another_site_cannot_connect_from_a_browser(desk: Desk, url: str) -> Non
 def test_a_long_message_ends_the_connection(desk: Desk, url: str) -> None:
     with raw_client(url) as client:
         sign_in(client, token=desk.trader().key)
+        client.send("4" + "x" * 20_000)
         with pytest.raises(ConnectionClosed):
-            client.send("4" + "x" * 20_000)
             client.recv(5)
 
 
@@ -135,9 +138,7 @@ def test_a_client_that_floods_is_cut_off_and_the_others_go_on(desk: Desk, url: s
     listener = floor.listener(url, {"token": trader.key}).connect()
     with raw_client(url) as client:
         sign_in(client, token=trader.key)
-        with pytest.raises(ConnectionClosed):
-            for _ in range(100_000):
-                client.send("3" * 50)
+        _is_cut_off(lambda: client.send("3" * 50))
         desk.commit(trader)
         listener.wait_for(1, 2)
 
@@ -145,11 +146,7 @@ def test_a_client_that_floods_is_cut_off_and_the_others_go_on(desk: Desk, url: s
 def test_a_client_that_shows_no_key_is_sent_away(url: str) -> None:
     began = time.monotonic()
     with raw_client(url) as client:
-        with pytest.raises(ConnectionClosed):
-            while time.monotonic() - began < 20:
-                message = client.recv(20)
-                if message == "2":
-                    client.send("3")
+        _is_cut_off(lambda: next_message(client, 20))
         assert 9 < time.monotonic() - began < 14
 
 
@@ -180,6 +177,15 @@ def test_a_client_that_does_not_read_is_dropped_without_harm_and_can_resume(
     eventually(lambda: served[1].said().count(f'"trader_id": "{trader.trader_id}", "reason"') >= 4, 40)
     for each in deaf:
         each.close()
+
+
+def _is_cut_off(doing: Callable[[], object]) -> None:
+    """Do it until the connection is closed."""
+    deadline = time.monotonic() + 30
+    with contextlib.suppress(ConnectionClosed):
+        while True:
+            doing()
+            assert time.monotonic() < deadline
 
 
 def _masked(text: bytes) -> bytes:

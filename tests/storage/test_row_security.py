@@ -73,6 +73,15 @@ TOUCH = {
     "audit_chains": "seq = seq",
 }
 
+# An UPDATE that reads no column: only then is the policy on UPDATE alone, without the one on SELECT beside it.
+BLIND = {
+    "accounts": "cash = 7",
+    "event_counters": "head_seq = 7",
+    "positions": "quantity = 7",
+    "orders": "version = 2",
+    "audit_chains": "seq = 7",
+}
+
 
 def _key(table: str) -> str:
     return "id" if table == "traders" else "trader_id"
@@ -196,6 +205,14 @@ def test_a_trader_changes_rows_of_their_own_and_of_nobody_else(session: Begin, t
     assert api.rowcount == 0
     api(f"UPDATE {table} SET {TOUCH[table]}")
     assert api.rowcount == 1
+
+
+@pytest.mark.parametrize("table", _of(API, "U"))
+def test_not_even_a_change_that_reads_nothing_reaches_the_rows_of_another(session: Begin, table: str) -> None:
+    for settings, touched in (({"trader_id": ANN}, 1), ({}, 0)):
+        api = session("surefill_api", **settings)
+        api(f"UPDATE {table} SET {BLIND[table]}")
+        assert api.rowcount == touched
 
 
 @pytest.mark.parametrize("table", _of(API, "U"))

@@ -1,0 +1,10 @@
+"""All groups of routes: importing one hangs its routes on the blueprint."""
+
+from __future__ import annotations
+
+from app.api import account, events, market, not_yet, orders
+from app.api.routes import blueprint
+
+__all__ = ["GROUPS", "blueprint"]
+
+GROUPS = (account, events, market, not_yet, orders)
