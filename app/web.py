@@ -53,14 +53,12 @@ def _start_worker(settings: Settings) -> Process:
 def _serve(app: Flask, settings: Settings) -> None:
     from app import live
     from app.api import problems, request_log
-    from app.api.bodies import LARGEST_BODY
     from app.api.groups import blueprint
     from app.api.health import health
     from app.api.intake import EXTENSION
     from app.observability.logs import configure_logging
 
     configure_logging("web", settings.log_level)
-    app.config["MAX_CONTENT_LENGTH"] = LARGEST_BODY
     serving = Serving(settings)
     app.extensions[SERVING] = serving
     app.extensions[EXTENSION] = lambda: serving.intake

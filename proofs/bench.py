@@ -21,7 +21,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -30,15 +30,14 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import psutil
-import redis
 
 from app.settings import PROJECT_ROOT
 from local.cannot_start import CannotStart
 from local.stack import CreatedTrader, LocalStack
+from proofs.bench_cost import measure_cost
 from proofs.bench_load import Load, LoadError, trading
 from proofs.processor_time import processor_seconds
 from proofs.statement_counter import StatementCounter
-from proofs.venue_ledger import SimulatorControl
 
 RESULT = PROJECT_ROOT / "var" / "bench.json"
 _YARDSTICK = Path(__file__).with_name("bench_yardstick")
@@ -48,7 +47,6 @@ _CASH = "1000000000"
 # The benchmark's traders send thousands of orders a minute each.
 _ENVIRONMENT = {"ORDER_RATE_LIMIT_PER_MINUTE": "1000000"}
 _CANCEL_SHARE = 0.05
-_BACKGROUND_SECONDS = 4.0
 _TPS = re.compile(r"^tps = ([\d.]+)", re.MULTILINE)
 _SEED = 7
 
@@ -72,8 +70,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, _end)
     begun = time.monotonic()
     try:
-        _say("cost of an order: a run of its own, through a counting proxy")
-        result = _measure_cost(options)
+        result: dict[str, Any] = {}
+        if options.cost_orders:
+            _say("cost of an order: a run of its own, through a counting proxy")
+            result = _cost(options)
         _say(f"speed and latency: {options.traders} traders, {options.in_flight} orders in flight")
         result = _measure_speed(options) | result
     except (CannotStart, LoadError) as error:
@@ -95,70 +95,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-# -- what an order costs --------------------------------------------------------------------------------------------
-
-
-def _measure_cost(options: argparse.Namespace) -> dict[str, Any]:
+def _cost(options: argparse.Namespace) -> dict[str, Any]:
     with StatementCounter() as counter, BenchStack(rewire=counter.rewire) as stack:
-        traders = _traders(stack, 4)
-        return asyncio.run(_cost(stack, counter, traders, options.cost_orders))
-
-
-async def _cost(
-    stack: LocalStack, counter: StatementCounter, traders: Sequence[CreatedTrader], orders: int
-) -> dict[str, Any]:
-    async with trading(stack.url, traders) as load:
-        await load.one_by_one(2 * len(traders))  # every connection has its statements prepared
-        await _rest()
-        before, at = _counts(stack, counter), time.monotonic()
-        await asyncio.sleep(_BACKGROUND_SECONDS)
-        idle, idle_seconds = _difference(before, _counts(stack, counter)), time.monotonic() - at
-        before, at = _counts(stack, counter), time.monotonic()
-        names = counter.spoken().names
-        await load.one_by_one(orders)
-        await _rest()
-        seconds = time.monotonic() - at
-        spent = _difference(before, _counts(stack, counter))
-        per_order = {
-            name: round((count - idle[name] * seconds / idle_seconds) / orders, 2) for name, count in spent.items()
-        }
-        counted = counter.spoken().names - names
-    return {
-        "commits_per_order": per_order["commits"],
-        "statements_per_order": per_order["statements"],
-        "database_messages_per_order": per_order["messages"],
-        "rollbacks_per_order": per_order["rollbacks"],
-        "venue_requests_per_order": per_order["venue_requests"],
-        "redis_commands_per_order": per_order["redis_commands"],
-        "statements_by_name_per_order": {
-            name: round(count / orders, 2) for name, count in counted.most_common() if count >= orders / 2
-        },
-        "background_per_second": {name: round(count / idle_seconds, 1) for name, count in idle.items()},
-    }
-
-
-async def _rest() -> None:
-    """Wait until what follows the last orders is over, such as acknowledgements to the broker."""
-    await asyncio.sleep(2.0)
-
-
-def _counts(stack: LocalStack, counter: StatementCounter) -> dict[str, int]:
-    spoken = counter.spoken()
-    with redis.Redis.from_url(stack.settings.redis_url) as client:
-        commands: Mapping[str, Mapping[str, Any]] = client.info("commandstats")
-    asked_by_us = {"cmdstat_info", "cmdstat_hello", "cmdstat_client|setinfo", "cmdstat_client"}
-    return {
-        "commits": spoken.commits,
-        "rollbacks": spoken.rollbacks,
-        "statements": spoken.statements,
-        "messages": spoken.messages,
-        "venue_requests": len(SimulatorControl(stack.simulator_url).requests()),
-        "redis_commands": sum(int(stat["calls"]) for name, stat in commands.items() if name not in asked_by_us),
-    }
-
-
-def _difference(before: Mapping[str, int], after: Mapping[str, int]) -> dict[str, int]:
-    return {name: after[name] - count for name, count in before.items()}
+        return asyncio.run(measure_cost(stack, counter, _traders(stack, 4), options.cost_orders)).as_result()
 
 
 # -- speed and latency ----------------------------------------------------------------------------------------------
@@ -293,11 +232,11 @@ class Pgbench:
 class BenchStack(LocalStack):
     """A throw-away system whose folder is removed at the end."""
 
-    def __init__(self, **more: Any) -> None:
+    def __init__(self, rewire: Callable[[dict[str, str]], Mapping[str, str]] | None = None) -> None:
         # Beside the project, so that the disk is the one the real data would be on.
         RESULT.parent.mkdir(exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix="bench-", dir=RESULT.parent))
-        super().__init__(folder, _ENVIRONMENT, report=_say, **more)
+        super().__init__(folder, _ENVIRONMENT, report=_say, rewire=rewire)
 
     def stop(self) -> None:
         super().stop()
@@ -329,7 +268,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--latency-seconds", type=float, default=20, help="at half load (20)")
     parser.add_argument("--traders", type=int, default=12, help="each with its own socket (12)")
     parser.add_argument("--in-flight", type=int, default=48, help="orders under way at full load (48)")
-    parser.add_argument("--cost-orders", type=int, default=60, help="orders whose statements are counted (60)")
+    parser.add_argument("--cost-orders", type=int, default=60, help="orders whose calls are counted (60; 0: none)")
     return parser.parse_args(arguments)
 
 

@@ -158,7 +158,8 @@ class TraderClient:
                     self._url, auth=self._auth, transports=["websocket"], wait_timeout=_CONNECT_SECONDS
                 )
                 self._connected.set()
-                await client.eio.wait()
+                # Shielded: cancelled, it would end as if the connection had, and this loop would go on.
+                await asyncio.shield(client.eio.wait())
                 self.reconnects += 1
             except (socketio.exceptions.ConnectionError, *_NO_ANSWER):
                 pass  # it is being started again; a refusal for good has been noted

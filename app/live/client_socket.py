@@ -78,7 +78,8 @@ class ClientSocket:
         return data
 
     def close(self) -> None:
-        """Close the connection."""
+        """Close the connection, whoever else still holds the socket."""
+        self._break()
         self._socket.close()
 
     def _break(self) -> None:

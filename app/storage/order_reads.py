@@ -38,10 +38,12 @@ EVENTS_WITH_HEAD = Statement(
         SELECT seq, payload FROM order_events WHERE trader_id = $1 AND seq > $2 ORDER BY seq LIMIT $3) e ON true
     WHERE c.trader_id = $1 ORDER BY e.seq""",
 )
+# Open is `due_at IS NOT NULL` here: the database guarantees it (orders_open_iff_due), and unlike a comparison of enums,
+# which could leak what it compares, an index may answer it before row security has had its say.
 OPEN_ORDERS = Statement(
     "open_orders",
-    """SELECT id FROM orders WHERE trader_id = $1 AND status IN ('PENDING', 'PARTIAL')
-    AND execution_state NOT IN ('CANCELLING', 'CLOSED') ORDER BY created_at, id LIMIT $2""",
+    """SELECT id FROM orders WHERE trader_id = $1 AND due_at IS NOT NULL AND execution_state <> 'CANCELLING'
+    ORDER BY created_at, id LIMIT $2""",
 )
 _LOGGED = tuple(name for name in execution_logs.COLUMNS if name != "details")
 AUDIT = Statement(
@@ -73,6 +75,11 @@ class Filter:
     order_id: UUID | None = None
     since: datetime | None = None
     until: datetime | None = None
+
+    @property
+    def open_only(self) -> bool:
+        """True when the wanted state is one of an open order."""
+        return self.status in ("PENDING", "PARTIAL") or self.execution_state not in (None, "CLOSED")
 
 
 # Each combination of filters is a statement of its own: a single one with `$1 IS NULL OR …` would keep the planner
@@ -118,6 +125,8 @@ def _page(
             values.append(value)
     if after is not None:
         values += [after.at, after.id]
+    if wanted.open_only:
+        given.append("open")
     return Call(_page_statement(table, columns, alias, at, tuple(given), after is not None), [*values, limit])
 
 
@@ -126,12 +135,14 @@ def _page_statement(
     table: str, columns: str, alias: str, at: str, given: tuple[str, ...], continued: bool
 ) -> Statement:
     time = f"{alias}.{at}"
-    conditions = [f"{alias}.trader_id = $1"]
+    conditions, used = [f"{alias}.trader_id = $1"], 1
     for name in given:
-        template = _CONDITIONS[name]
-        mark = f"${len(conditions) + 1}"
+        if name == "open":
+            conditions.append(f"{alias}.due_at IS NOT NULL")  # it follows from the state, and there is an index
+            continue
+        used += 1
+        template, mark = _CONDITIONS[name], f"${used}"
         conditions.append(template.format(mark, at=time) if "{at}" in template else f"{alias}.{template.format(mark)}")
-    used = len(conditions)
     if continued:
         conditions.append(f"({time}, {alias}.id) < (${used + 1}, ${used + 2})")
         used += 2

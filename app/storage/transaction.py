@@ -11,7 +11,11 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from enum import Enum
 from typing import Any, Protocol, cast
+from uuid import UUID
 
 import psycopg2
 import psycopg2.errors
@@ -145,11 +149,21 @@ class Transaction:
             self._prepared.ensure(call.statement)
             marks = ",".join(["%s"] * len(call.values))
             parts.append(f"EXECUTE {call.statement.name}({marks})" if marks else f"EXECUTE {call.statement.name}")
-            values.extend(call.values)
+            values.extend([value if type(value) in _AS_THEY_ARE else _quick(value) for value in call.values])
 
     def _send(self, parts: list[str], values: list[object], commits: int = 0) -> None:
         self._counted.add(statements=len(parts), commits=commits)
         self._cursor.execute("; ".join(parts), values)
+
+
+_AS_THEY_ARE = frozenset({type(None), str, int, Decimal, datetime, bytes, list, bool, float})
+
+
+def _quick(value: object) -> object:
+    """The same value in a type whose quoting is written in C: psycopg2's is slow for these two."""
+    if isinstance(value, UUID):
+        return str(value)
+    return value.value if isinstance(value, Enum) else value
 
 
 class _Prepared:

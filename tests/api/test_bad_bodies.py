@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+from werkzeug.test import TestResponse
 
 from tests.api.house import LIMIT_ORDER, Client, House, problem_of
 
@@ -229,3 +230,51 @@ def test_another_kind_of_body_is_refused(house: House, ann: Client, headers: dic
 )
 def test_json_may_say_that_it_is_utf8(ann: Client, kind: str) -> None:
     assert ann.submit_body(_body(), headers={"Content-Type": kind}).status_code == 201
+
+
+class _Arriving:
+    """A body as a server hands it over: in parts, and then nothing, or an error."""
+
+    def __init__(self, *parts: bytes | OSError) -> None:
+        self._parts = list(parts)
+
+    def read(self, size: int = -1) -> bytes:
+        if not self._parts:
+            return b""
+        part = self._parts.pop(0)
+        if isinstance(part, OSError):
+            raise part
+        if size >= 0 and len(part) > size:
+            self._parts.insert(0, part[size:])
+            part = part[:size]
+        return part
+
+
+def _arrive(ann: Client, *parts: bytes | OSError, announced: int | None = None) -> TestResponse:
+    environment: dict[str, Any] = {"wsgi.input": _Arriving(*parts), "wsgi.input_terminated": True}
+    if announced is not None:
+        environment["CONTENT_LENGTH"] = str(announced)
+    return ann.post(
+        "/orders",
+        headers={"Content-Type": "application/json", "Idempotency-Key": "k", "Confirm-Duplicate": "true"},
+        environ_overrides=environment,
+    )
+
+
+def test_a_body_may_arrive_in_parts_and_without_its_length(ann: Client) -> None:
+    body = _body().encode()
+    assert _arrive(ann, body[:7], body[7:]).status_code == 201
+    assert _arrive(ann, body[:7], body[7:], announced=len(body)).headers["Idempotent-Replayed"] == "true"
+
+
+def test_a_part_of_a_body_is_not_taken_for_the_whole(house: House, ann: Client) -> None:
+    body = _body().encode()
+    problem_of(_arrive(ann, body, announced=len(body) + 1), 400, "BODY_INCOMPLETE")
+    problem_of(_arrive(ann, body, OSError("connection reset")), 400, "BODY_INCOMPLETE")
+    problem_of(_arrive(ann, body, b" " * 64 * 1024, b"x"), 413, "BODY_TOO_LARGE")
+    assert [code for code, _ in house.refusals(ann)] == ["BODY_INCOMPLETE", "BODY_INCOMPLETE", "BODY_TOO_LARGE"]
+    assert house.count("orders", ann) == 0
+
+
+def test_a_body_that_is_announced_too_large_is_not_read(ann: Client) -> None:
+    problem_of(_arrive(ann, OSError("it was read"), announced=64 * 1024 + 1), 413, "BODY_TOO_LARGE")

@@ -37,9 +37,7 @@ ROUTES = [
 
 
 @pytest.mark.parametrize(("method", "path", "scope"), ROUTES)
-def test_every_route_needs_a_key_with_its_scope(
-    house: House, ann: Client, method: str, path: str, scope: str
-) -> None:
+def test_every_route_needs_a_key_with_its_scope(house: House, ann: Client, method: str, path: str, scope: str) -> None:
     nobody = ann.http.open(f"/api/v1{path}", method=method)
     problem_of(nobody, 401, "API_KEY_MISSING")
     assert nobody.headers["WWW-Authenticate"].startswith("Bearer")

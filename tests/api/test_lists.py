@@ -121,9 +121,7 @@ def test_filters_narrow_the_list(house: House, ann: Client) -> None:
         ("/events", {"limit": "1001"}, "limit", "INVALID_VALUE"),
     ],
 )
-def test_a_wrong_parameter_is_named(
-    ann: Client, path: str, query: dict[str, Any], field: str, code: str
-) -> None:
+def test_a_wrong_parameter_is_named(ann: Client, path: str, query: dict[str, Any], field: str, code: str) -> None:
     problem = problem_of(ann.get(path, **query), 422, code)
     assert [(error["field"], error["code"]) for error in problem["errors"]] == [(field, code)]
 

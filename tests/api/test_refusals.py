@@ -120,3 +120,8 @@ def test_a_request_without_a_valid_key_is_not_audited(house: House, ann: Client)
     stranger = Client(ann.http, ann.trader_id, "sk_unknown")
     problem_of(stranger.submit(), 401, "API_KEY_INVALID")
     assert house.count("execution_logs", ann) == before
+
+
+def test_the_largest_numbers_are_refused_by_rule_and_not_by_accident(ann: Client) -> None:
+    problem = problem_of(ann.submit(quantity="999999999999", price="999999999999.99"), 422, "ORDER_VALUE_TOO_LARGE")
+    assert [error["code"] for error in problem["errors"]] == ["ORDER_VALUE_TOO_LARGE", "INSUFFICIENT_FUNDS"]

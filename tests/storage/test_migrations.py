@@ -170,21 +170,62 @@ def test_migrations_of_several_databases_at_once_share_the_logins(cluster: Clust
                 database.connect(login).close()
 
 
-def test_the_logins_go_with_the_last_database_that_uses_them(tmp_path_factory: pytest.TempPathFactory) -> None:
-    with oldest_cluster(tmp_path_factory.mktemp("logins")) as cluster, cluster.database() as first:
-        assert _logins(cluster) == set()
+@pytest.fixture(scope="module")
+def bare(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A cluster without the logins; its tests leave none."""
+    with oldest_cluster(tmp_path_factory.mktemp("bare")) as cluster:
+        yield cluster
+
+
+def test_the_logins_go_with_the_last_database_that_uses_them(bare: Cluster) -> None:
+    with bare.database() as first:
+        assert _logins(bare) == set()
         first.upgrade()
-        with cluster.database(first) as copy:
+        with bare.database(first) as copy:
             first.downgrade()
-            assert _logins(cluster) == set(LOGINS)
+            assert _logins(bare) == set(LOGINS)
             for login in LOGINS:
                 copy.connect(login).close()
             copy.downgrade()
-        assert _logins(cluster) == set()
-        first.upgrade()
-        cluster.execute("CREATE ROLE of_the_operator; GRANT surefill_api TO of_the_operator")
-        first.downgrade()
-        assert _logins(cluster) == {"surefill_api"}
+        assert _logins(bare) == set()
+
+
+def test_a_login_that_stands_in_for_another_role_stays(bare: Cluster) -> None:
+    with bare.database() as database:
+        database.upgrade()
+        bare.execute("CREATE ROLE of_the_operator; GRANT surefill_api TO of_the_operator")
+        database.downgrade()
+        assert _logins(bare) == {"surefill_api"}
+        bare.execute("DROP ROLE of_the_operator")
+        database.upgrade()
+        database.downgrade()
+        assert _logins(bare) == set()
+
+
+@pytest.mark.parametrize("meanwhile", ["CREATE ROLE surefill_api", "ALTER ROLE surefill_api PASSWORD 'another'"])
+def test_a_migration_that_lost_the_race_for_a_login_looks_again(bare: Cluster, meanwhile: str) -> None:
+    with bare.database() as database, bare.database() as other, closing(other.connect(OWNER)) as rival:
+        if meanwhile.startswith("ALTER"):
+            other.upgrade()
+        rival.cursor().execute(meanwhile)
+        with subprocess.Popen(
+            [sys.executable, "-m", "alembic", "upgrade", "head"],
+            cwd=PROJECT_ROOT,
+            env={"PATH": os.environ["PATH"], "DATA_FOLDER": "/nonexistent"} | database.environment,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as migration:
+            waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'transactionid' AND NOT granted"
+            while bare.execute(waiting) != [(1,)]:
+                assert migration.poll() is None
+            rival.commit()
+            _, errors = migration.communicate(timeout=60)
+        assert migration.returncode == 0, errors
+        database.connect("surefill_api").close()
+        database.downgrade()
+        if meanwhile.startswith("ALTER"):
+            other.downgrade()
+        assert _logins(bare) == set()
 
 
 def test_the_owner_is_no_superuser_and_the_logins_own_and_bypass_nothing(migrated: Database) -> None:

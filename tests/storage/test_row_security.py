@@ -220,8 +220,9 @@ def test_a_trader_gives_no_row_away(session: Begin, table: str) -> None:
     api = session("surefill_api", trader_id=ANN)
     # The order's own trigger would refuse first, with its own words.
     refusal = psycopg2.errors.CheckViolation if table == "orders" else InsufficientPrivilege
-    with api.refused(refusal):
-        api(f"UPDATE {table} SET {TOUCH[table]}, trader_id = %s", BEN)
+    for change in (TOUCH[table], BLIND[table]):
+        with api.refused(refusal):
+            api(f"UPDATE {table} SET {change}, trader_id = %s", BEN)
 
 
 def test_not_even_without_the_trigger_does_a_trader_give_an_order_away(own_database: Database) -> None:
