@@ -79,6 +79,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (CannotStart, LoadError) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("bench: stopped; nothing was written", file=sys.stderr)
+        return 130
     result["machine"] = {
         "processors": psutil.cpu_count(),
         "platform": platform.platform(),

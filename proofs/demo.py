@@ -320,6 +320,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except CannotStart as error:
         print(f"demo: cannot start: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print(f"demo: stopped; its data and logs stay in {folder}", file=sys.stderr)
+        return 130
     if held:
         shutil.rmtree(folder, ignore_errors=True)
     return 0 if held else 1

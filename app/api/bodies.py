@@ -7,6 +7,7 @@ import re
 from typing import Any, NoReturn
 
 from flask import request
+from gunicorn.http.errors import ParseException  # type: ignore[import-untyped] # it ships none
 
 from app.api.problems import Problem, invalid
 from app.api.wording import shown, unknown_field
@@ -63,7 +64,7 @@ def _received() -> bytes:
         while received < wanted and (part := request.environ["wsgi.input"].read(wanted - received)):
             parts.append(part)
             received += len(part)
-    except OSError as error:  # the server's word for a chunk that is none, and for a connection that broke
+    except (OSError, ParseException) as error:  # a connection that broke, and gunicorn's word for a chunk that is none
         raise _incomplete(f"The body could not be read: {shown(str(error)) or 'it broke off'}.") from None
     if received > LARGEST_BODY:
         raise _too_large()

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+from gunicorn.http.errors import InvalidChunkSize  # type: ignore[import-untyped] # it ships none
 from werkzeug.test import TestResponse
 
 from tests.api.house import LIMIT_ORDER, Client, House, problem_of
@@ -235,14 +236,14 @@ def test_json_may_say_that_it_is_utf8(ann: Client, kind: str) -> None:
 class _Arriving:
     """A body as a server hands it over: in parts, and then nothing, or an error."""
 
-    def __init__(self, *parts: bytes | OSError) -> None:
+    def __init__(self, *parts: bytes | Exception) -> None:
         self._parts = list(parts)
 
     def read(self, size: int = -1) -> bytes:
         if not self._parts:
             return b""
         part = self._parts.pop(0)
-        if isinstance(part, OSError):
+        if isinstance(part, Exception):
             raise part
         if size >= 0 and len(part) > size:
             self._parts.insert(0, part[size:])
@@ -250,7 +251,7 @@ class _Arriving:
         return part
 
 
-def _arrive(ann: Client, *parts: bytes | OSError, announced: int | None = None) -> TestResponse:
+def _arrive(ann: Client, *parts: bytes | Exception, announced: int | None = None) -> TestResponse:
     environment: dict[str, Any] = {"wsgi.input": _Arriving(*parts), "wsgi.input_terminated": True}
     if announced is not None:
         environment["CONTENT_LENGTH"] = str(announced)
@@ -271,8 +272,9 @@ def test_a_part_of_a_body_is_not_taken_for_the_whole(house: House, ann: Client) 
     body = _body().encode()
     problem_of(_arrive(ann, body, announced=len(body) + 1), 400, "BODY_INCOMPLETE")
     problem_of(_arrive(ann, body, OSError("connection reset")), 400, "BODY_INCOMPLETE")
+    problem_of(_arrive(ann, body, InvalidChunkSize(b"zz")), 400, "BODY_INCOMPLETE")
     problem_of(_arrive(ann, body, b" " * 64 * 1024, b"x"), 413, "BODY_TOO_LARGE")
-    assert [code for code, _ in house.refusals(ann)] == ["BODY_INCOMPLETE", "BODY_INCOMPLETE", "BODY_TOO_LARGE"]
+    assert [code for code, _ in house.refusals(ann)] == ["BODY_INCOMPLETE"] * 3 + ["BODY_TOO_LARGE"]
     assert house.count("orders", ann) == 0
 
 

@@ -1,0 +1,184 @@
+"""The comparison of both ledgers sees each thing that can go wrong: nothing here runs, so everything can be broken."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from proofs.ledgers import Acknowledged, Comparison, ReceivedFeed, compare
+from proofs.our_ledger import (
+    OurAccount,
+    OurAttempt,
+    OurEvent,
+    OurFill,
+    OurLedger,
+    OurLogEntry,
+    OurOrder,
+    OurPosition,
+)
+from proofs.venue_ledger import VenueExecution, VenueLedger, VenueOrder
+
+TRADER, ORDER, OTHER = UUID(int=1), UUID(int=2), UUID(int=3)
+CASH = Decimal(1000)
+HASHES = [f"{number:064x}" for number in range(6)]
+STEPS = [
+    ("SUBMITTED", "QUEUED"),
+    ("APPROVED", "QUEUED"),
+    ("EXECUTED", "SENDING"),
+    ("EXECUTED", "WORKING"),
+    ("FILLED", "CLOSED"),
+]
+EVENTS = [("order.submitted", "PENDING", "QUEUED"), ("order.filled", "FILLED", "CLOSED")]
+
+
+class Books:
+    """Two ledgers that agree about one filled order of 2 at 10 dollars. A test breaks what it likes."""
+
+    def __init__(self) -> None:
+        two, ten = Decimal(2), Decimal(10)
+        self.promise = Acknowledged(ORDER, TRADER, "AAPL", "BUY", two, "LIMIT", ten)
+        self.order = OurOrder(
+            id=ORDER, trader_id=TRADER, symbol="AAPL", side="BUY", quantity=two, order_type="LIMIT", price=ten,
+            status="FILLED", execution_state="CLOSED", filled_quantity=two, reservation_price=ten, attempts=1,
+            venue_order_id="V1", reason_code=None, alarm_code=None, log_seq=5, log_hash=HASHES[5],
+        )  # fmt: skip
+        self.fills = [OurFill(OTHER, ORDER, TRADER, "AAPL", "BUY", two, ten, Decimal(0), "V1", two, Decimal(0))]
+        self.attempts = [OurAttempt(ORDER, "SUBMIT", 1, "ACCEPTED")]
+        self.log = [
+            OurLogEntry(ORDER, ORDER, number, HASHES[number - 1], HASHES[number], action, state)
+            for number, (action, state) in enumerate(STEPS, start=1)
+        ]
+        self.events = [
+            OurEvent(
+                number, ORDER, name, datetime.now(UTC), {"event": name, "status": status, "execution_state": state}
+            )
+            for number, (name, status, state) in enumerate(EVENTS, start=1)
+        ]
+        self.account = OurAccount(TRADER, CASH - 20, Decimal(0), 2)
+        self.position = OurPosition(TRADER, "AAPL", two, Decimal(0), Decimal(20), Decimal(0))
+        self.received: list[dict[str, Any]] = [{"seq": event.seq, **event.document} for event in self.events]
+        self.venue_orders = [VenueOrder("V1", str(ORDER), "filled", two, two)]
+        self.venue_executions = [VenueExecution("V1", str(ORDER), two, two, ten)]
+
+    def compared(self) -> Comparison:
+        ours = OurLedger(
+            {self.order.id: self.order}, self.fills, self.attempts, self.log, {TRADER: self.events},
+            {TRADER: self.account}, [self.position],
+        )  # fmt: skip
+        return compare(
+            ours,
+            VenueLedger(self.venue_orders, self.venue_executions),
+            acknowledged=[self.promise],
+            deposits={TRADER: CASH},
+            feeds=[ReceivedFeed(TRADER, 0, list(self.received))],
+        )
+
+
+def _venue_order(books: Books, **other: Any) -> None:
+    books.venue_orders = [replace(books.venue_orders[0], **other)]
+
+
+def _twice_at_the_venue(books: Books) -> None:
+    books.venue_orders.append(replace(books.venue_orders[0], id="V2", filled_quantity=Decimal(0)))
+
+
+def _order(**other: Any) -> Callable[[Books], None]:
+    def break_it(books: Books) -> None:
+        books.order = replace(books.order, **other)
+
+    return break_it
+
+
+def _still_open(books: Books) -> None:
+    books.order = replace(books.order, status="PARTIAL", execution_state="NEEDS_ATTENTION")
+
+
+def _another_price(books: Books) -> None:
+    books.venue_executions = [replace(books.venue_executions[0], price=Decimal("10.01"))]
+
+
+def _gap_in_the_log(books: Books) -> None:
+    del books.log[3]
+
+
+def _gap_in_the_events(books: Books) -> None:
+    books.account = replace(books.account, head_seq=3)
+
+
+def _event_not_received(books: Books) -> None:
+    del books.received[1]
+
+
+def _event_received_twice(books: Books) -> None:
+    books.received.append(books.received[1])
+
+
+def _event_altered(books: Books) -> None:
+    books.received[1] = books.received[1] | {"status": "REJECTED"}
+
+
+def _cash_gone(books: Books) -> None:
+    books.account = replace(books.account, cash=books.account.cash - Decimal("0.01"))
+
+
+def _money_still_reserved(books: Books) -> None:
+    books.account = replace(books.account, reserved=Decimal("0.01"))
+
+
+def _shares_still_reserved(books: Books) -> None:
+    books.position = replace(books.position, reserved_quantity=Decimal(1))
+
+
+def _cost_basis_wrong(books: Books) -> None:
+    books.position = replace(books.position, cost_basis=Decimal(19))
+
+
+BREAKS: dict[str, Callable[[Books], None]] = {
+    "lost": _order(id=OTHER),
+    "lost, other terms": _order(quantity=Decimal(3)),
+    "duplicated": _twice_at_the_venue,
+    "unknown": _still_open,
+    "orphans": lambda books: _venue_order(books, client_order_id=str(OTHER)),
+    "ghosts": lambda books: books.venue_orders.clear(),
+    "overfilled": _order(filled_quantity=Decimal(3)),
+    "wrong_ends": lambda books: _venue_order(books, status="canceled"),
+    "wrong_ends, still open at the venue": lambda books: _venue_order(books, status="new"),
+    "missing_fills": lambda books: books.fills.clear(),
+    "invented_fills": lambda books: books.venue_executions.clear(),
+    "missing_fills, another price": _another_price,
+    "wrong_books": _cash_gone,
+    "wrong_books, money reserved": _money_still_reserved,
+    "wrong_books, shares reserved": _shares_still_reserved,
+    "wrong_books, cost basis": _cost_basis_wrong,
+    "audit_gaps": _gap_in_the_log,
+    "audit_gaps, attempt": lambda books: books.attempts.clear(),
+    "audit_gaps, last hash": _order(log_hash=HASHES[4]),
+    "event_gaps": _gap_in_the_events,
+    "missing_events": _event_not_received,
+    "missing_events, altered": _event_altered,
+    "repeated_events": _event_received_twice,
+    "alarms": _order(alarm_code="OVERFILL"),
+}
+
+
+def test_ledgers_that_agree_are_found_to_agree() -> None:
+    comparison = Books().compared()
+    assert comparison.differences == []
+    assert comparison.holds
+    assert (comparison.orders, comparison.filled, comparison.fills, comparison.events) == (1, 1, 1, 2)
+
+
+@pytest.mark.parametrize("broken", BREAKS)
+def test_what_is_broken_is_counted_and_said(broken: str) -> None:
+    books = Books()
+    BREAKS[broken](books)
+    comparison = books.compared()
+    assert not comparison.holds
+    assert comparison.counters().get(broken.partition(",")[0], 0) >= 1, comparison.differences
+    assert comparison.differences
