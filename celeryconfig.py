@@ -8,6 +8,8 @@ from app.settings import load_settings_or_exit
 _settings = load_settings_or_exit()
 
 broker_url = _settings.celery_broker_url
+if broker_url.startswith("redis://"):
+    broker_transport = "app.redis_transport:Transport"  # the same, cheaper
 broker_connection_retry_on_startup = True  # a worker that starts before its broker waits instead of ending
 broker_connection_max_retries = None  # … for as long as it takes: Redis may be away for minutes
 broker_transport_options = {
@@ -24,7 +26,8 @@ broker_pool_limit = 4
 task_publish_retry = False  # a message that cannot be sent now is the sweeper's; intake never waits for the broker
 
 task_queues = tuple(  # in the order in which a worker takes from them: a cancel never waits behind submits
-    Queue(name, routing_key=name)  # type: ignore[no-untyped-call] # kombu has no types
+    # the nameless exchange hands a message to the queue of that name without asking the broker for bindings first
+    Queue(name, exchange="", routing_key=name)  # type: ignore[no-untyped-call] # kombu has no types
     for name in ("cancels", "orders", "reconciliations")
 )
 task_default_queue = "orders"

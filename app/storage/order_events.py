@@ -1,7 +1,8 @@
 """A trader's events: numbered without gaps in commit order, and the outbox of the live feed (I8).
 
 The counter's row lock is taken by the last statement before COMMIT and held until it, so numbers are given in the
-order in which transactions commit (I12).
+order in which transactions commit (I12). A trader without a counter is a fault that must not lose events silently:
+the division by zero then refuses the whole transaction.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ APPEND = Statement(
         SELECT $1, counter.head_seq - cardinality($3::text[]) + new.place, $2, new.event, new.payload::json, $5
         FROM counter, unnest($3::text[], $4::text[]) WITH ORDINALITY AS new (event, payload, place)
         RETURNING seq
-    ) SELECT set_config('{LAST_SEQ}', max(seq)::text, false) FROM added""",
+    ) SELECT set_config('{LAST_SEQ}', (max(seq) / (count(*) > 0)::integer)::text, false) FROM added""",
 )
 SINCE = Statement(
     "events_since",

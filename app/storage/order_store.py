@@ -13,7 +13,7 @@ from app.domain.positions import Account
 from app.domain.risk_rules import AcceptanceView, EarlierOrder, Instrument, OrderTerms
 from app.domain.surroundings import Clock, Wakeups
 from app.storage import attempts, books, execution_logs, order_events, orders
-from app.storage.transaction import Call, Database, LostRace, Row, Statement
+from app.storage.transaction import Call, Database, LostRace, Row, RowBusy, Statement
 
 T = TypeVar("T")
 
@@ -93,6 +93,8 @@ class PostgresOrders:
                 if books:
                     raise
                 books = True
+            except RowBusy:
+                raise
             except LostRace:
                 races += 1
                 if races > 2:

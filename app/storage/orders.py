@@ -25,13 +25,13 @@ MUTABLE = tuple(name for name in COLUMNS[FIRST_MUTABLE:] if name != "created_at"
 
 SELECTED = ", ".join(f"o.{name}" for name in COLUMNS)
 
-LOCK = Statement("lock_order", "SELECT 1 FROM orders WHERE id = $1 FOR UPDATE")
+LOCK = Statement("lock_order", "SELECT 1 FROM orders WHERE id = $1 FOR NO KEY UPDATE")
 READ = Statement("read_order", f"SELECT {SELECTED} FROM orders o WHERE o.id = $1")
 # What may forbid a send is read beside the order, so that checking it again costs no message (I4).
 SENDING_CHECKS = """(SELECT i.status FROM instruments i WHERE i.symbol = o.symbol),
     (SELECT t.trading_state FROM traders t WHERE t.id = o.trader_id)"""
 LOCK_AND_READ = Statement(
-    "lock_and_read_order", f"SELECT {SELECTED}, {SENDING_CHECKS} FROM orders o WHERE o.id = $1 FOR UPDATE"
+    "lock_and_read_order", f"SELECT {SELECTED}, {SENDING_CHECKS} FROM orders o WHERE o.id = $1 FOR NO KEY UPDATE"
 )
 DUE = Statement("due_orders", f"SELECT {SELECTED} FROM orders o WHERE o.due_at <= $1 ORDER BY o.due_at LIMIT $2")
 SENDING = Statement(

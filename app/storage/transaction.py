@@ -56,6 +56,10 @@ class LostRace(Exception):
     """Somebody else changed the row first, or holds it too long: nothing was written."""
 
 
+class RowBusy(LostRace):
+    """Somebody held a row for longer than the lock time-out: trying again at once would only wait again."""
+
+
 @dataclass(frozen=True, slots=True)
 class Statement:
     """A statement prepared on every connection under its name. Parameters are written $1, $2 …"""
@@ -256,13 +260,14 @@ def _forget_prepared(_connection: object, record: Any) -> None:
 _LOST_RACE = (
     psycopg2.errors.SerializationFailure,
     psycopg2.errors.DeadlockDetected,
-    psycopg2.errors.LockNotAvailable,
     psycopg2.errors.UniqueViolation,
 )
 
 
 def _translated(error: BaseException) -> BaseException:
     cause = getattr(error, "orig", None) or error
+    if isinstance(cause, psycopg2.errors.LockNotAvailable):
+        return RowBusy(str(cause).strip())
     if isinstance(cause, _LOST_RACE):
         return LostRace(str(cause).strip())
     if isinstance(cause, (psycopg2.OperationalError, psycopg2.InterfaceError)):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import islice
 from uuid import UUID, uuid4
 
 from hypothesis import given, settings
@@ -39,14 +40,12 @@ class OwnedEvents:
     def pages(self, places: Sequence[Place], limit: int) -> Sequence[Sequence[tuple[int, bytes]]]:
         self._answer()
         self.queries.append(list(places))
-        return [
-            [
-                (seq, b'{"seq":%d}' % seq)
-                for seq in range(after + 1, self.head_of.get(trader_id, 0) + 1)
-                if (trader_id, seq) not in self.missing
-            ][:limit]
-            for trader_id, after in places
-        ]
+        return [list(islice(self._events(*place), limit)) for place in places]
+
+    def _events(self, trader_id: UUID, after: int) -> Iterator[tuple[int, bytes]]:
+        for seq in range(after + 1, self.head_of.get(trader_id, 0) + 1):
+            if (trader_id, seq) not in self.missing:
+                yield seq, b'{"seq":%d}' % seq
 
     def invalid_keys(self, hashes: Iterable[bytes], now: datetime) -> set[bytes]:
         return set()
