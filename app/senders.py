@@ -8,12 +8,18 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _PID_NAMESPACE = Path("/proc/self/ns/pid")
+
+
+HIDDEN = "hidden"
+"""A process that exists and whose start time we may not read."""
 
 
 def _place() -> str:
@@ -27,12 +33,16 @@ def _started(pid: int) -> str | None:
     stat = Path(f"/proc/{pid}/stat")
     try:
         if stat.parent.parent.joinpath("self").exists():
+            if not stat.exists():
+                os.kill(pid, 0)  # it may only be hidden from us: then this is not permitted, and it lives
             fields = stat.read_text().rpartition(")")[2].split()
             return None if fields[0] in "ZX" else fields[19]
         process = psutil.Process(pid)
         return None if process.status() == psutil.STATUS_ZOMBIE else f"{process.create_time():.2f}"
     except (FileNotFoundError, ProcessLookupError, psutil.NoSuchProcess):
         return None
+    except PermissionError:
+        return HIDDEN
 
 
 class ProcessSenders:
@@ -42,16 +52,28 @@ class ProcessSenders:
         self._place = _place()
         pid = os.getpid()
         self._me = f"{self._place}/{pid}/{_started(pid)}"
+        self._on_the_wire: set[str] = set()
 
     @property
     def me(self) -> str:
         return self._me
 
-    def has_ended(self, sender: str) -> bool:
+    def has_ended(self, sender: str, attempt: str) -> bool:
+        if sender == self._me:
+            return attempt not in self._on_the_wire  # nobody knows better than the sender itself
         place, _, rest = sender.rpartition("/")
         place, _, pid = place.rpartition("/")
         if place != self._place or not pid.isdigit():
             here, there = self._place.split("/"), place.split("/")
             # the same machine after a reboot: nothing of before is running
             return len(there) == 3 and here[0] == there[0] and here[2] != there[2]
-        return _started(int(pid)) != rest
+        started = _started(int(pid))
+        return started not in (rest, HIDDEN)
+
+    @contextmanager
+    def sending(self, attempt: str) -> Iterator[None]:
+        self._on_the_wire.add(attempt)
+        try:
+            yield
+        finally:
+            self._on_the_wire.discard(attempt)

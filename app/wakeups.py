@@ -15,6 +15,7 @@ from uuid import UUID, uuid4
 
 import kombu.exceptions
 import redis
+from amqp.exceptions import AMQPError  # type: ignore[import-untyped] # no types
 from celery import Celery
 
 from app.domain.order_states import ExecutionState
@@ -25,7 +26,13 @@ log = logging.getLogger(__name__)
 EXECUTE, EXECUTE_PLAIN, RECONCILE, CANCEL = "execute_order", "execute_order_plain", "reconcile_order", "cancel_order"
 ORDERS, CANCELS, RECONCILIATIONS = "orders", "cancels", "reconciliations"
 
-BROKER_FAULTS = (redis.RedisError, kombu.exceptions.KombuError, kombu.exceptions.OperationalError, OSError)
+BROKER_FAULTS = (
+    redis.RedisError,
+    AMQPError,
+    kombu.exceptions.KombuError,
+    kombu.exceptions.OperationalError,
+    OSError,
+)
 REST_AFTER_FAILURE = 0.5
 """Seconds without trying after a failure, so that a broker that is away slows nothing down."""
 

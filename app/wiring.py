@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -15,7 +16,7 @@ from app.domain.surroundings import Wakeups
 from app.domain.time_ordered_ids import RANDOM_BITS, time_ordered_uuid
 from app.domain.venue_answers import ClientIdUniqueness, VenueCapabilities
 from app.lifecycle.accept import AcceptancePolicy
-from app.lifecycle.ports import Ports
+from app.lifecycle.ports import Ports, UnknownVenue
 from app.senders import ProcessSenders
 from app.settings import Settings
 from app.storage.order_store import PostgresOrders
@@ -103,13 +104,14 @@ def _process(settings: Settings, *, login: str, pool_size: int, later: bool) -> 
         policy=retry_policy(settings),
         venue_of=lambda name: _the_venue(name, venue),
         software_version=VERSION,
+        wait=time.sleep,
     )
     return Process(settings, database, pubsub, broker, ports, venue)
 
 
 def _the_venue(name: str, venue: Venue) -> Venue:
     if name != venue.name:
-        raise LookupError(f"no adapter for the venue {name!r} is configured (there is {venue.name!r})")
+        raise UnknownVenue(f"no adapter for the venue {name!r} is configured (there is {venue.name!r})")
     return venue
 
 

@@ -34,6 +34,7 @@ import psutil
 from app.settings import PROJECT_ROOT
 from local.cannot_start import CannotStart
 from local.stack import CreatedTrader, LocalStack
+from proofs.bench_connections import BrokenConnection
 from proofs.bench_cost import measure_cost
 from proofs.bench_load import Load, LoadError, trading
 from proofs.processor_time import processor_seconds
@@ -46,7 +47,7 @@ _PGBENCH_CLIENTS = 16
 _CASH = "1000000000"
 # The benchmark's traders send thousands of orders a minute each.
 _ENVIRONMENT = {"ORDER_RATE_LIMIT_PER_MINUTE": "1000000"}
-_CANCEL_SHARE = 0.05
+_CANCEL_SHARE = 0.1
 _TPS = re.compile(r"^tps = ([\d.]+)", re.MULTILINE)
 _SEED = 7
 
@@ -78,6 +79,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         result = _measure_speed(options) | result
     except (CannotStart, LoadError) as error:
         print(f"bench: {error}", file=sys.stderr)
+        return 2
+    except ExceptionGroup as group:
+        spoilt, others = group.split((LoadError, BrokenConnection, TimeoutError))
+        if spoilt is None or others is not None:
+            raise
+        print(f"bench: the measurement is worthless: {_leaves(spoilt)[0]!r}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("bench: stopped; nothing was written", file=sys.stderr)
@@ -244,6 +251,14 @@ class BenchStack(LocalStack):
     def stop(self) -> None:
         super().stop()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _leaves(group: BaseExceptionGroup[Any]) -> list[BaseException]:
+    return [
+        leaf
+        for error in group.exceptions
+        for leaf in (_leaves(error) if isinstance(error, BaseExceptionGroup) else [error])
+    ]
 
 
 def _traders(stack: LocalStack, count: int) -> list[CreatedTrader]:

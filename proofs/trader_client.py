@@ -70,6 +70,7 @@ class TraderClient:
         self._session: aiohttp.ClientSession | None = None
         self._listening: asyncio.Task[None] | None = None
         self._connected = asyncio.Event()
+        self._closing = False
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
@@ -82,6 +83,7 @@ class TraderClient:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._closing = True  # the Socket.IO client may swallow the cancellation
         if self._listening is not None:
             self._listening.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -149,7 +151,7 @@ class TraderClient:
     # -- the feed ---------------------------------------------------------------------------------------------------
 
     async def _listen(self) -> None:
-        while self.feed_refused is None:
+        while self.feed_refused is None and not self._closing:
             client = socketio.AsyncClient(reconnection=False, http_session=self._session)
             client.on("order", self._take)
             client.on("connect_error", self._note_refusal)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 
 from app.domain.venue_answers import StreamLost
 from app.lifecycle.listen import Listener
@@ -14,6 +15,9 @@ from workers.pace import Backoff, Stop
 
 log = logging.getLogger(__name__)
 
+HOLDS_SECONDS = 5.0
+"""A stream that breaks sooner is connected again more and more slowly: every connect asks about all live orders."""
+
 
 def main() -> None:
     settings = load_settings_or_exit()
@@ -24,9 +28,11 @@ def main() -> None:
     while not stop.asked():
         try:
             listener.connect()
-            backoff.worked()
+            connected = time.monotonic()
             while not stop.asked():
                 listener.run_once()
+                if time.monotonic() - connected > HOLDS_SECONDS:
+                    backoff.worked()
         except (StreamLost, DatabaseUnavailable, LostRace) as error:
             # updates taken from the stream but not stored are found again by the look-ups after the next connect
             log.warning("listening was interrupted: %s", error)

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from app.domain.order_states import ExecutionState
 from app.domain.orders import Order
+from app.lifecycle.advance import sender_died
 from app.observability.logs import configure_logging
 from app.settings import load_settings_or_exit
 from app.storage.transaction import DatabaseUnavailable
@@ -43,7 +44,7 @@ class Sweeper:
             or order.due_at is None
             or (now - order.due_at).total_seconds() > AUTORETRY_GRACE_SECONDS
         ]
-        abandoned = [order for order in ports.store.sending(now) if ports.senders.has_ended(order.sender or "")]
+        abandoned = [order for order in ports.store.sending(now) if sender_died(ports, order)]
         enqueued = sum(self._enqueue(order) for order in overdue + abandoned)
         self._forget_old()
         return enqueued

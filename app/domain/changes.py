@@ -137,3 +137,11 @@ class Accepting:
 
     changes: Changes | None = None
     refusal: LogEntry | None = None
+
+
+class StoreUnavailable(Exception):
+    """The store cannot be reached or did not answer. Whether a change under way happened is unknown."""
+
+
+class StoreRefused(Exception):
+    """The database refused what was to be written, and would again: a fault in what we were told or in our code."""

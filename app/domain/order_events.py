@@ -43,6 +43,8 @@ class OutcomeLost(OrderEvent):
     retry_at: datetime
     refused: bool = False
     """A definite refusal, of this attempt only: an earlier one may still be executed, so it ends nothing yet."""
+    spends_retry: bool = True
+    """False when our own throttle held the request back: that says nothing about the venue."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,14 @@ class TimeInForce(StrEnum):
     FOK = "FOK"
 
 
+@dataclass(frozen=True, slots=True)
+class OpenAttempt:
+    """A submit that may be on the wire: its number and who sends it."""
+
+    number: int
+    sender: str
+
+
 class ExecutionPath(StrEnum):
     """Fixed on the order when it is accepted, so that flipping the feature flag never changes an order under way."""
 
@@ -83,15 +91,21 @@ class Order:
     """When somebody must look at it: a lease's end or the next step. Null exactly when CLOSED (I2)."""
     not_founds: int
     """Successful look-ups in a row that did not find it, counted only after the in-flight bound (I7)."""
-    sender: str | None
-    """The process that sent the latest attempt."""
+    open_attempts: tuple[OpenAttempt, ...]
+    """Submits whose sender is not proven to have ended: each may still reach the venue."""
     refused_at: datetime | None
     """When the venue refused a later attempt while an earlier one was unaccounted for: nothing is sent any more."""
     send_ended_at: datetime | None
-    """When that sender was proven to have ended: its reply was recorded, or its process is gone. Null: not proven."""
+    """When the last sender so far was proven to have ended: its reply was recorded, or it does not send any more."""
+    client_id_known_at: datetime | None
+    """When the venue said that it knows the client order id: from then on its denials prove nothing."""
     venue_order_id: str | None
     cancel_requested_at: datetime | None
     cancel_reason: Reason | None
+    cancel_sent_at: datetime | None
+    """When the venue took our latest cancel; null when the next step is to send one (again)."""
+    stray_due_at: datetime | None
+    """Ended here, found alive at the venue: when to go after it again."""
     abandoned_at: datetime | None
     reason: Reason | None
     alarm_code: str | None
@@ -136,6 +150,13 @@ class Order:
     def is_known_at_venue(self) -> bool:
         return self.venue_order_id is not None
 
+    def attempt_ended(self, number: int, at: datetime) -> Order:
+        """The order with one submit proven to have ended."""
+        still_open = tuple(attempt for attempt in self.open_attempts if attempt.number != number)
+        if still_open == self.open_attempts:
+            return self
+        return self.changed(open_attempts=still_open, send_ended_at=at)
+
     def has_expired(self, now: datetime) -> bool:
         """True when the trader's or the system's deadline for it has passed."""
         return self.expires_at is not None and now >= self.expires_at
@@ -150,15 +171,14 @@ class Order:
                     attempts=self.attempts + 1,
                     fence=self.fence + 1,
                     due_at=event.lease_until,
-                    sender=event.sender,
-                    send_ended_at=None,
+                    open_attempts=(*self.open_attempts, OpenAttempt(self.attempts + 1, event.sender)),
                     not_founds=0,
                 )
             case happened.OutcomeLost():
                 return changed.changed(
                     due_at=event.retry_at,
                     reason=event.reason,
-                    retries_used=self.retries_used + 1,
+                    retries_used=self.retries_used + event.spends_retry,
                     refused_at=event.at if event.refused else self.refused_at,
                 )
             case happened.RetriesSpent():
@@ -167,6 +187,7 @@ class Order:
                 return changed.changed(
                     due_at=event.at,
                     retries_used=0,
+                    refused_at=None,
                     reason=Reason("RETRY_REQUESTED", "A retry was requested; the venue is asked first."),
                 )
             case happened.Abandoned():
@@ -223,11 +244,14 @@ class Order:
     def watched(self, **schedule: object) -> Order:
         """The order with bookkeeping changed that is not part of its story: leases, due times, look-up counts.
 
-        Only `fence`, `due_at`, `not_founds`, `retries_used`, `sender`, `send_ended_at`, `alarm_code` may be given.
+        Only the names in `_SCHEDULE_FIELDS` may be given.
         """
         if not schedule.keys() <= _SCHEDULE_FIELDS:
             raise ImpossibleChange(f"not bookkeeping: {sorted(schedule.keys() - _SCHEDULE_FIELDS)}")
         return self.changed(**schedule)
 
 
-_SCHEDULE_FIELDS = {"fence", "due_at", "not_founds", "retries_used", "sender", "send_ended_at", "alarm_code"}
+_SCHEDULE_FIELDS = {
+    "fence", "due_at", "not_founds", "retries_used", "open_attempts", "send_ended_at", "alarm_code", "refused_at",
+    "client_id_known_at", "cancel_sent_at", "stray_due_at", "venue_order_id",
+}  # fmt: skip

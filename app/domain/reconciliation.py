@@ -79,15 +79,17 @@ def decide(order: Order, answer: LookupAnswer, capabilities: VenueCapabilities, 
 
 
 def _not_found(order: Order, capabilities: VenueCapabilities, now: datetime) -> Decision:
-    bound = None if order.send_ended_at is None else order.send_ended_at + capabilities.max_in_flight
+    bound: datetime | None = None
     if order.attempts == 0:
         bound = now  # nothing ever left
+    elif not order.open_attempts and order.send_ended_at is not None:
+        bound = order.send_ended_at + capabilities.max_in_flight
     out_of_flight = bound is not None and now >= bound
     not_founds = order.not_founds + 1 if out_of_flight else 0
     proven = not_founds >= capabilities.not_founds_needed
     again_at = max(now + _ASK_AGAIN, bound) if bound is not None and not out_of_flight else now + _ASK_AGAIN
 
-    if order.is_known_at_venue:
+    if order.is_known_at_venue or order.client_id_known_at is not None:
         # it told us it has the order and now denies it: no end without the venue's word; a person is alarmed
         return KeepAsking(not_founds, look_again_at(order, now))
     if order.execution_state is ExecutionState.CANCELLING:
@@ -124,6 +126,8 @@ def missing_executions(order: Order, known: Known, executions: Iterable[Executio
     taken = dict(known)
     missing: list[Execution] = []
     for execution in sorted(executions, key=lambda e: e.cumulative_quantity):
+        if order.venue_order_id is not None and execution.venue_order_id != order.venue_order_id:
+            raise Nonsense("FOREIGN_FILL", f"a fill of {execution.venue_order_id} came for {order.venue_order_id}")
         cumulative, quantity = execution.cumulative_quantity, execution.quantity
         if taken.get(cumulative) == quantity:
             continue
@@ -150,7 +154,7 @@ def adopt(order: Order, report: OrderReport, executions: Iterable[Execution], kn
     events: list[OrderEvent] = []
     missing = missing_executions(order, known, executions)
     if order.is_closed:
-        return [_filled(execution, now) for execution in missing]
+        return [_filled(execution, now) for execution in missing]  # an end absorbs all else (I9)
 
     refused_outright = report.status is VenueOrderStatus.REJECTED and not report.filled_quantity
     if not order.is_known_at_venue and not refused_outright:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Protocol
 from uuid import UUID
@@ -28,8 +29,15 @@ class Senders(Protocol):
         """Names this process for good: host, boot, pid and start time."""
         ...
 
-    def has_ended(self, sender: str) -> bool:
-        """True only when that process is proven to be gone; False when it lives or nobody here can tell."""
+    def has_ended(self, sender: str, attempt: str) -> bool:
+        """True only when it is proven that this sender does not send this attempt any more.
+
+        False when it may, or when nobody here can tell.
+        """
+        ...
+
+    def sending(self, attempt: str) -> AbstractContextManager[None]:
+        """While it is entered, this process may have that attempt on the wire."""
         ...
 
 

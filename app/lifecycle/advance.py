@@ -16,14 +16,26 @@ from app.domain.order_events import Reason
 from app.domain.order_states import ExecutionState
 from app.domain.orders import Order
 from app.lifecycle.cancel import send_cancel, start_cancelling
-from app.lifecycle.ports import Ports
+from app.lifecycle.ports import Ports, UnknownVenue
 from app.lifecycle.reconcile import ask
 from app.lifecycle.record import Record
-from app.lifecycle.send import WORKER, Leaving, Next, Settled, TryAgain, forbids_sending, send, start_sending
+from app.lifecycle.send import (
+    WORKER,
+    Leaving,
+    Next,
+    Settled,
+    TryAgain,
+    attempt_key,
+    forbids_sending,
+    send,
+    start_sending,
+)
 
 CLOCK_SLACK = timedelta(milliseconds=50)
 """A retry's message may arrive this much before its time by another host's clock."""
 MOST_STEPS = 4
+UNREACHABLE = timedelta(seconds=30)
+AFTER_STRAY = timedelta(seconds=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,44 +87,51 @@ def _claim(ports: Ports, held: Held) -> Verdict[Leaving | _Ask | _Cancel | None]
     order = held.order
     record = Record(ports, held, WORKER)
     now = record.now
-    if order.is_closed:
+    if order.is_closed and (order.stray_due_at is None or order.stray_due_at > now):
         return Verdict(None)
+    try:
+        ports.venue_of(order.venue)
+    except UnknownVenue as unknown:
+        record.alarm("VENUE_NOT_CONFIGURED", str(unknown))
+        schedule = {"stray_due_at": now + UNREACHABLE} if order.is_closed else {"due_at": now + UNREACHABLE}
+        record.bookkeeping(**schedule)
+        return Verdict(None, record.changes())
+    if order.is_closed:
+        record.bookkeeping(fence=order.fence + 1, stray_due_at=now + AFTER_STRAY)
+        return Verdict(_Cancel(start_cancelling(ports, record)), record.changes())
     if order.execution_state is ExecutionState.QUEUED:
         forbidden = forbids_sending(held, now)
         if forbidden is not None:
             record.happened(happened.Cancelled(now, reason=forbidden))
             return Verdict(None, record.changes())
         return Verdict(start_sending(ports, record), record.changes())
-    if (order.due_at is None or order.due_at > now + CLOCK_SLACK) and not _sender_died(ports, order):
+    if (order.due_at is None or order.due_at > now + CLOCK_SLACK) and not sender_died(ports, order):
         return Verdict(None)  # somebody else has it, or it is not its time
 
-    _see_whether_sender_ended(ports, record)
+    _see_whether_senders_ended(ports, record)
     wants_out = order.has_expired(now) and order.cancel_requested_at is None
     if wants_out and order.execution_state is not ExecutionState.SENDING:
         reason = Reason("TIMEOUT", "It was not filled by its deadline; the rest is cancelled.")
         record.happened(happened.CancelWanted(now, reason=reason))
     record.bookkeeping(fence=record.order.fence + 1, due_at=ports.policy.lease_until(now))
-    if record.order.execution_state is ExecutionState.CANCELLING and record.order.is_known_at_venue:
+    wanted = record.order.execution_state is ExecutionState.CANCELLING and record.order.is_known_at_venue
+    if wanted and record.order.cancel_sent_at is None:
         return Verdict(_Cancel(start_cancelling(ports, record)), record.changes())
     return Verdict(_Ask(record.order), record.changes())
 
 
-def _sender_died(ports: Ports, order: Order) -> bool:
+def sender_died(ports: Ports, order: Order) -> bool:
     """A lease whose holder is gone need not run out."""
-    return (
-        order.execution_state is ExecutionState.SENDING
-        and order.send_ended_at is None
-        and order.sender is not None
-        and ports.senders.has_ended(order.sender)
-    )
+    if order.execution_state is not ExecutionState.SENDING or not order.open_attempts:
+        return False
+    latest = order.open_attempts[-1]
+    return ports.senders.has_ended(latest.sender, attempt_key(order.id, latest.number))
 
 
-def _see_whether_sender_ended(ports: Ports, record: Record) -> None:
-    """I5 and I7 count from the proven end of the sender: here, that its process is gone."""
-    order = record.order
-    if order.send_ended_at is not None or order.sender is None or not ports.senders.has_ended(order.sender):
-        return
-    record.bookkeeping(send_ended_at=record.now)
-    record.attempt_ended(
-        AttemptEnded("SUBMIT", order.attempts, record.now, "SENDER_GONE", "SENDER_LOST", "its process is gone")
-    )
+def _see_whether_senders_ended(ports: Ports, record: Record) -> None:
+    """I5 and I7 count from the proven end of every sender: here, that it is gone or says so itself."""
+    for attempt in record.order.open_attempts:
+        if ports.senders.has_ended(attempt.sender, attempt_key(record.order.id, attempt.number)):
+            record.attempt_ended(
+                AttemptEnded("SUBMIT", attempt.number, record.now, "SENDER_GONE", "SENDER_LOST", "it sends no more")
+            )

@@ -102,8 +102,11 @@ def send_cancel(ports: Ports, claimed: Order) -> Settled | None:
         }[type(answer)]
         record.attempt_ended(AttemptEnded("CANCEL", claimed.fence, record.now, outcome, code, evidence))
         if isinstance(answer, CancelTaken):
-            if not record.order.is_closed and record.order.fence == claimed.fence:
-                record.bookkeeping(due_at=record.now + CONFIRM_AFTER)
+            if record.order.is_closed:
+                return Verdict(None, record.changes())  # a stray: what becomes of it is asked at once
+            if record.order.fence == claimed.fence:
+                # the next step asks; only if the order still works there is it cancelled again
+                record.bookkeeping(cancel_sent_at=record.now, due_at=record.now + CONFIRM_AFTER)
             return Verdict(Settled(), record.changes())
         return Verdict(None, record.changes())
 

@@ -42,9 +42,13 @@ class Listener:
 
         Raises StreamLost, and DatabaseUnavailable: what was heard and not stored is asked for after the next connect.
         """
-        updates = list(self._stream.updates(WAIT_SECONDS))
-        for client_order_id, its_updates in _by_order(updates):
-            self._take(client_order_id, its_updates)
+        updates: list[TradeUpdate] = []
+        try:
+            updates.extend(self._stream.updates(WAIT_SECONDS))
+        finally:
+            # also what came before the stream broke: it may be the only word on an order that has ended here
+            for client_order_id, its_updates in _by_order(updates):
+                self._take(client_order_id, its_updates)
         return len(updates)
 
     def _take(self, client_order_id: str, updates: list[TradeUpdate]) -> None:

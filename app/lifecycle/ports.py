@@ -53,7 +53,7 @@ class OrderStore(Protocol):
         ...
 
     def due(self, now: datetime, limit: int) -> Sequence[Order]:
-        """Open orders whose due time has passed, longest overdue first."""
+        """Open orders whose due time has passed, longest overdue first, and strays to go after."""
         ...
 
     def sending(self, now: datetime) -> Sequence[Order]:
@@ -78,3 +78,9 @@ class Ports:
     venue_of: Callable[[str], Venue]
     """The adapter for a venue's name."""
     software_version: str
+    wait: Callable[[float], None]
+    """Let so many seconds pass."""
+
+
+class UnknownVenue(LookupError):
+    """No adapter is configured for the venue of an order."""

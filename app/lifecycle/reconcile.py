@@ -11,15 +11,16 @@ from datetime import timedelta
 from uuid import UUID
 
 from app.domain import order_events as happened
-from app.domain.changes import Actor, Held, NoSuchOrder, Verdict
+from app.domain.changes import Actor, Held, Verdict
 from app.domain.order_events import Reason
 from app.domain.order_states import ExecutionState
-from app.domain.orders import Order
+from app.domain.orders import Order, OrderType, Side
 from app.domain.reconciliation import (
     AbsenceProven,
     Adopt,
     Decision,
     KeepAsking,
+    Known,
     Nonsense,
     SendAgain,
     StillUnknown,
@@ -29,7 +30,6 @@ from app.domain.reconciliation import (
 )
 from app.domain.retry_policy import GiveUp, look_again_at
 from app.domain.venue_answers import (
-    CancelRefused,
     Execution,
     Executions,
     Found,
@@ -40,9 +40,23 @@ from app.domain.venue_answers import (
 )
 from app.lifecycle.ports import Ports
 from app.lifecycle.record import Record
-from app.lifecycle.send import WORKER, Leaving, Next, Settled, TryAgain, forbids_sending, lose_outcome, start_sending
+from app.lifecycle.send import (
+    WORKER,
+    Leaving,
+    Next,
+    Settled,
+    TryAgain,
+    change_or_alarm,
+    forbids_sending,
+    found_after_end,
+    lose_outcome,
+    start_sending,
+)
 
 LISTENER = Actor("listener")
+BEHIND = timedelta(seconds=1)
+"""How soon executions that the venue counts but does not list yet are asked for again."""
+UNPROVEN_TOO_LONG = timedelta(minutes=2)
 BEFORE_ACCEPTANCE = timedelta(minutes=5)
 """How far before our acceptance executions are listed from: more than any clock difference to the venue."""
 
@@ -67,13 +81,13 @@ def _settle(ports: Ports, claimed: Order, decision: Decision, executions: Sequen
     def settle(held: Held) -> Verdict[Next | Leaving]:
         record = Record(ports, held, WORKER)
         if isinstance(decision, Adopt):
-            following: Next | Leaving = take_over(record, decision.report, executions, held, found_by_asking=True)
+            following: Next | Leaving = take_over(record, decision.report, executions, held.known, found_by_asking=True)
             return Verdict(following, record.changes())
         if held.order.fence != claimed.fence or held.order.is_closed:
             return Verdict(Settled())  # somebody else owns it by now: an intent made under an old fence is dropped
         return Verdict(_intend(ports, record, decision, held), record.changes())
 
-    return ports.store.change(claimed.id, settle, books=isinstance(decision, (Adopt, AbsenceProven)))
+    return change_or_alarm(ports, claimed.id, settle, books=isinstance(decision, (Adopt, AbsenceProven)))
 
 
 def _intend(ports: Ports, record: Record, decision: Decision, held: Held) -> Next | Leaving:
@@ -82,15 +96,17 @@ def _intend(ports: Ports, record: Record, decision: Decision, held: Held) -> Nex
     match decision:
         case KeepAsking(not_founds, again_at):
             record.bookkeeping(not_founds=not_founds, due_at=again_at)
-            if order.is_known_at_venue and not_founds >= 3:
-                record.alarm("MISSING_AT_VENUE", "The venue had accepted this order and now says it does not know it.")
+            if not_founds >= 3 and (order.is_known_at_venue or order.client_id_known_at is not None):
+                record.alarm("MISSING_AT_VENUE", "The venue had said that it has this order and now denies it.")
+            if order.open_attempts and now - order.updated_at > UNPROVEN_TOO_LONG:
+                record.alarm("SENDER_UNPROVEN", "Nobody here can prove that an earlier sender has ended.")
             return Settled()
         case AbsenceProven(not_founds):
             record.bookkeeping(not_founds=not_founds)
             record.happened(absence(order, now))
             return Settled()
         case StillUnknown(reason):
-            if doubted:
+            if doubted and order.refused_at is None:
                 return lose_outcome(ports, record, reason)
             record.bookkeeping(due_at=look_again_at(order, now))
             return Settled()
@@ -116,87 +132,100 @@ def _send_again(ports: Ports, record: Record, held: Held) -> Next | Leaving:
 
 
 def take_over(
-    record: Record, report: OrderReport, executions: Sequence[Execution], held: Held, *, found_by_asking: bool
+    record: Record, report: OrderReport, executions: Sequence[Execution], known: Known, *, found_by_asking: bool
 ) -> Next:
     """Apply the venue's word to the order in `record`; what contradicts is alarmed and applied to nothing."""
     order = record.order
     by_cumulative = {execution.cumulative_quantity: execution for execution in executions}
     try:
-        events = adopt(order, report, executions, held.known, record.now, found_by_asking=found_by_asking)
+        events = adopt(order, report, executions, known, record.now, found_by_asking=found_by_asking)
     except Nonsense as nonsense:
-        record.alarm(nonsense.code, str(nonsense))
-        if not record.order.is_closed:
-            record.bookkeeping(due_at=look_again_at(order, record.now))
-        return Settled()
+        return _contradicted(record, nonsense)
     for event in events:
         execution = by_cumulative.get(event.cumulative_quantity) if isinstance(event, happened.Filled) else None
+        if execution is not None and _is_worse_than_limit(order, execution):
+            record.alarm("PRICE_BEYOND_LIMIT", f"filled at {execution.price}, the limit is {order.price}")
         record.happened(event, execution=execution)
     after = record.order
+    if order.is_closed:
+        return _after_end(record, report)
     if after.is_closed:
         return Settled()
     behind = report.filled_quantity > after.filled_quantity or report.status.is_end
     if behind and not found_by_asking:
-        record.bookkeeping(due_at=record.now)  # the stream skipped something: ask
+        _hasten(record)  # the stream skipped something: ask
         return TryAgain(record.now, Reason("EXECUTIONS_MISSING", "Executions are being fetched."))
     if events or found_by_asking:
-        record.bookkeeping(due_at=look_again_at(after, record.now), not_founds=0)
-    if after.execution_state is ExecutionState.CANCELLING and not order.is_known_at_venue:
-        record.bookkeeping(due_at=record.now)
-        return TryAgain(record.now, Reason("CANCEL_WANTED", "The cancel goes out now."))
+        again = record.now + BEHIND if behind else look_again_at(after, record.now)
+        record.bookkeeping(due_at=again, not_founds=0)
+    if after.execution_state is ExecutionState.CANCELLING:
+        if not order.is_known_at_venue:
+            record.bookkeeping(due_at=record.now)
+            return TryAgain(record.now, Reason("CANCEL_WANTED", "The cancel goes out now."))
+        if found_by_asking:
+            record.bookkeeping(cancel_sent_at=None)  # it still works there: the next step cancels again
     return Settled()
+
+
+def _contradicted(record: Record, nonsense: Nonsense) -> Next:
+    record.alarm(nonsense.code, str(nonsense))
+    order = record.order
+    if nonsense.code == "OVERFILL" and order.execution_state is ExecutionState.WORKING:
+        reason = Reason("OVERFILL", "The venue reports more than was ordered; what is left is cancelled.")
+        record.happened(happened.CancelWanted(record.now, reason=reason))
+    elif not order.is_closed and order.execution_state is not ExecutionState.SENDING:
+        record.bookkeeping(due_at=look_again_at(order, record.now))
+    return Settled()
+
+
+def _after_end(record: Record, report: OrderReport) -> Next:
+    """The venue speaks of an order that had ended here: its late fills are booked by now."""
+    order, now = record.order, record.now
+    if report.status is VenueOrderStatus.WORKING:
+        found_after_end(record, report)
+        return Settled()
+    if report.filled_quantity > order.filled_quantity:
+        record.bookkeeping(venue_order_id=order.venue_order_id or report.venue_order_id, stray_due_at=now)
+        return TryAgain(now, Reason("EXECUTIONS_MISSING", "Executions are being fetched."))
+    if order.stray_due_at is not None:
+        record.bookkeeping(stray_due_at=None)  # it has ended there as well
+    return Settled()
+
+
+def _hasten(record: Record) -> None:
+    if record.order.execution_state is not ExecutionState.SENDING:  # there the sender has the lease
+        record.bookkeeping(due_at=record.now)
+
+
+def _is_worse_than_limit(order: Order, execution: Execution) -> bool:
+    if order.order_type is not OrderType.LIMIT or order.price is None:
+        return False
+    return execution.price > order.price if order.side is Side.BUY else execution.price < order.price
 
 
 def take_updates(ports: Ports, order_id: UUID, updates: Sequence[TradeUpdate]) -> None:
     """Apply what the venue's stream said about one order, oldest first, in one transaction.
 
-    Raises NoSuchOrder when the order is not ours.
+    Each update is judged by itself: one that contradicts takes nothing from the others. Raises NoSuchOrder when the
+    order is not ours.
     """
-    reports = [update.report for update in updates]
-    executions = [update.execution for update in updates if update.execution is not None]
-    last = max(reports, key=lambda report: (report.status.is_end, report.filled_quantity))
-    stray: OrderReport | None = None
     woken: Order | None = None
 
-    def settle(held: Held) -> Verdict[None]:
-        nonlocal stray, woken
+    def settle(held: Held) -> Verdict[Next]:
+        nonlocal woken
         record = Record(ports, held, LISTENER)
-        stray = woken = None
-        if held.order.is_closed and held.order.venue_order_id is None and last.status is VenueOrderStatus.WORKING:
-            record.alarm("LIVE_AFTER_END", f"{last.venue_order_id} is live at the venue after we ended the order")
-            stray = last
-            return Verdict(None, record.changes())
-        before = record.order
-        following = take_over(record, last, executions, held, found_by_asking=False)
-        if isinstance(following, TryAgain):
-            woken = record.order
-        unchanged = record.order == before
-        return Verdict(None, None if unchanged else record.changes())
+        before, woken = record.order, None
+        known = dict(held.known)
+        for update in updates:
+            executions = () if update.execution is None else (update.execution,)
+            fills = len(record.fills)
+            following = take_over(record, update.report, executions, known, found_by_asking=False)
+            known.update((fill.cumulative_quantity, fill.quantity) for fill in record.fills[fills:])
+            if isinstance(following, TryAgain):
+                woken = record.order
+        return Verdict(Settled(), None if record.order == before else record.changes())
 
-    ports.store.change(order_id, settle, books=bool(executions) or last.status.is_end)
+    books = any(update.execution is not None or update.report.status.is_end for update in updates)
+    change_or_alarm(ports, order_id, settle, books=books)
     if woken is not None:
         ports.wakeups.work(woken)
-    if stray is not None:
-        _cancel_stray(ports, order_id, stray)
-
-
-def _cancel_stray(ports: Ports, order_id: UUID, stray: OrderReport) -> None:
-    """An order that we had ended lives at the venue: get rid of it, and say what became of that."""
-
-    def note(text: str) -> None:
-        def decide_note(held: Held) -> Verdict[None]:
-            record = Record(ports, held, LISTENER)
-            record.noted("ALARMED", error_code="LIVE_AFTER_END", reason=text)
-            return Verdict(None, record.changes())
-
-        ports.store.change(order_id, decide_note)
-
-    order = ports.store.order(order_id)
-    if order is None:
-        raise NoSuchOrder(str(order_id))
-    venue = ports.venue_of(order.venue)
-    answer = venue.cancel(stray.venue_order_id)
-    match answer:
-        case CancelRefused(code=code, message=message) | OutcomeUnknown(code=code, message=message):
-            note(f"cancelling {stray.venue_order_id} failed: {code}: {message}")
-        case _:
-            note(f"a cancel of {stray.venue_order_id} was taken by the venue")

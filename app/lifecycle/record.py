@@ -6,7 +6,7 @@ and an event of the trader's feed, so that none can be forgotten.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
@@ -74,6 +74,8 @@ class Record:
         self._changes.order = after
         fill = self._book(before, after, event, execution)
         name, action = _names(before, after, event)
+        if fill is not None and before.is_closed:
+            self.alarm("LATE_FILL", f"{plain(fill.quantity)} were filled after the order had ended")
         reason = getattr(event, "reason", None)
         self._log(
             action,
@@ -94,24 +96,33 @@ class Record:
         self._changes.attempts_started.append(attempt)
 
     def attempt_ended(self, attempt: AttemptEnded) -> None:
+        """An attempt is over: its answer is here, or its sender is gone."""
         self._changes.attempts_ended.append(attempt)
+        if attempt.kind == "SUBMIT":
+            self._changes.order = self._changes.order.attempt_ended(attempt.number, attempt.ended_at)
 
     def alarm(self, code: str, message: str) -> None:
         """Say once, in the audit log and on the order, that something must be looked at by a person."""
-        if self._changes.order.alarm_code == code:
+        raised = (self._changes.order.alarm_code or "").split(",")
+        if code in raised:
             return
-        self._changes.order = self._changes.order.watched(alarm_code=code)
+        self._changes.order = self._changes.order.watched(alarm_code=",".join(filter(None, [*raised, code])))
         self._log("ALARMED", self._changes.order, error_code=code, reason=message)
 
     def noted(self, action: str, *, error_code: str | None = None, reason: str | None = None) -> None:
         """An audit row for something that does not change the order."""
         self._log(action, self._changes.order, error_code=error_code, reason=reason)
 
+    @property
+    def fills(self) -> Sequence[FillRow]:
+        """The executions counted so far."""
+        return self._changes.fills
+
     def changes(self) -> Changes:
-        changes = self._changes
+        """Everything to write. The record is finished with it."""
         if not self._books_changed:
-            changes.account = changes.position = None
-        return changes
+            self._changes.account = self._changes.position = None
+        return self._changes
 
     # -- books ---------------------------------------------------------------------------------------------------------
 
@@ -138,7 +149,7 @@ class Record:
     def _fill_row(
         self, before: Order, event: order_events.Filled, execution: Execution | None, realized: Decimal
     ) -> FillRow:
-        venue_order_id = self._changes.order.venue_order_id or ""
+        venue_order_id = (execution.venue_order_id if execution else None) or before.venue_order_id or ""
         identity = f"{before.venue}|{venue_order_id}|{plain(event.cumulative_quantity)}"
         return FillRow(
             id=uuid5(FILL_IDS, identity),

@@ -6,22 +6,25 @@ transaction is open while the venue is called. I7: what is not the venue's defin
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import TypeVar
 from uuid import UUID
 
 from app.domain import order_events as happened
-from app.domain.changes import Actor, AttemptEnded, AttemptStarted, Held, Verdict
+from app.domain.changes import Actor, AttemptEnded, AttemptStarted, Held, StoreRefused, StoreUnavailable, Verdict
 from app.domain.money import trimmed
 from app.domain.order_events import Reason
-from app.domain.order_states import ExecutionState
-from app.domain.orders import Order, OrderType
+from app.domain.order_states import ExecutionState, ImpossibleChange
+from app.domain.orders import Order, OrderType, Side
 from app.domain.reconciliation import Nonsense, adopt
 from app.domain.retry_policy import GiveUp, RetryAt, look_again_at
 from app.domain.venue_answers import (
     Accepted,
     ClientIdKnown,
     OrderInstruction,
+    OrderReport,
     OutcomeUnknown,
     Refused,
     SubmitAnswer,
@@ -29,7 +32,13 @@ from app.domain.venue_answers import (
 from app.lifecycle.ports import Ports
 from app.lifecycle.record import Record
 
+T = TypeVar("T")
+
 WORKER = Actor("worker")
+HELD_BACK = "VENUE_THROTTLED_BY_US"
+"""Our own throttle: nothing was sent, and it says nothing about the venue."""
+RECORD_PAUSES = (0.2, 0.4, 0.8, 1.6)
+"""Seconds between attempts to store an answer while the database is away; after them the venue is asked again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +75,7 @@ def forbids_sending(held: Held, now: datetime) -> Reason | None:
     if held.instrument_status != "ACTIVE":
         status = (held.instrument_status or "unknown").lower()
         return Reason("INSTRUMENT_NOT_TRADABLE", f"{order.symbol} cannot be traded now: it is {status}.")
-    if held.trading_state == "HALTED":
+    if held.trading_state == "HALTED" or (held.trading_state == "REDUCING" and order.side is Side.BUY):
         return Reason("HALT", "Trading was halted before the order was sent.")
     return None
 
@@ -85,10 +94,34 @@ def start_sending(ports: Ports, record: Record) -> Leaving:
 
 
 def send(ports: Ports, leaving: Leaving) -> Next:
-    """Call the venue, then record what it said."""
+    """Call the venue, then record what it said.
+
+    A sender that was held up until its lease ran out sends nothing: somebody else may have asked and decided by now.
+    """
     order = leaving.order
-    answer = ports.venue_of(order.venue).submit(instruction(order))
-    return record_answer(ports, order.id, leaving.number, answer)
+    with ports.senders.sending(attempt_key(order.id, leaving.number)):
+        if order.due_at is not None and ports.clock.now() >= order.due_at:
+            answer: SubmitAnswer = OutcomeUnknown(
+                "LEASE_LOST", "The sender was held up; nothing was sent.", nothing_sent=True
+            )
+        else:
+            answer = ports.venue_of(order.venue).submit(instruction(order))
+    return _record_until_stored(ports, order.id, leaving.number, answer)
+
+
+def attempt_key(order_id: UUID, number: int) -> str:
+    """Names one submit, for who sends it."""
+    return f"{order_id}/{number}"
+
+
+def _record_until_stored(ports: Ports, order_id: UUID, number: int, answer: SubmitAnswer) -> Next:
+    """The venue's word is not thrown away because the database is away for a moment (I3)."""
+    for pause in RECORD_PAUSES:
+        try:
+            return record_answer(ports, order_id, number, answer)
+        except StoreUnavailable:
+            ports.wait(pause)
+    return record_answer(ports, order_id, number, answer)
 
 
 def instruction(order: Order) -> OrderInstruction:
@@ -113,12 +146,30 @@ def record_answer(ports: Ports, order_id: UUID, number: int, answer: SubmitAnswe
         record = Record(ports, held, WORKER)
         outcome, code, evidence = _ended(answer)
         record.attempt_ended(AttemptEnded("SUBMIT", number, record.now, outcome, code, evidence))
-        if held.order.attempts == number:
-            record.bookkeeping(send_ended_at=record.now)
         following = _apply(ports, record, number, answer, held)
         return Verdict(following, record.changes())
 
-    return ports.store.change(order_id, decide, books=isinstance(answer, Refused))
+    return change_or_alarm(ports, order_id, decide, books=isinstance(answer, Refused))
+
+
+def change_or_alarm(ports: Ports, order_id: UUID, decide: Callable[[Held], Verdict[T]], *, books: bool) -> T | Settled:
+    """Change the order; what it cannot take (the venue's word contradicts the books) becomes an alarm on it.
+
+    Otherwise the same word would be heard, and refused, for ever, and nobody would know.
+    """
+    try:
+        return ports.store.change(order_id, decide, books=books)
+    except (StoreRefused, ImpossibleChange) as error:
+        problem = str(error)
+
+    def alarm(held: Held) -> Verdict[Settled]:
+        record = Record(ports, held, WORKER)
+        record.alarm("NOT_BOOKABLE", f"the venue's word cannot be booked: {problem}"[:500])
+        if not held.order.is_closed:
+            record.bookkeeping(due_at=look_again_at(held.order, record.now))
+        return Verdict(Settled(), record.changes())
+
+    return ports.store.change(order_id, alarm)
 
 
 def _ended(answer: SubmitAnswer) -> tuple[str, str | None, str | None]:
@@ -138,12 +189,18 @@ def _apply(ports: Ports, record: Record, number: int, answer: SubmitAnswer, held
     latest = order.attempts == number
     match answer:
         case Accepted(report):
+            if order.is_closed:
+                found_after_end(record, report)
+                return Settled()
             try:
                 for event in adopt(order, report, (), held.known, record.now, found_by_asking=False):
                     record.happened(event)
             except Nonsense as nonsense:
                 record.alarm(nonsense.code, str(nonsense))
                 return _in_doubt(ports, record, Reason("VENUE_ANSWER_NONSENSE", str(nonsense)), latest=latest)
+            if record.order.execution_state is ExecutionState.CANCELLING:
+                record.bookkeeping(due_at=record.now)
+                return TryAgain(record.now, Reason("CANCEL_WANTED", "The cancel goes out now."))
             if not record.order.is_closed and report.filled_quantity > record.order.filled_quantity:
                 # it was executed at once: the executions are asked for, never guessed
                 record.bookkeeping(due_at=record.now)
@@ -161,29 +218,64 @@ def _apply(ports: Ports, record: Record, number: int, answer: SubmitAnswer, held
                 return Settled()
             return _in_doubt(ports, record, reason, latest=True, refused=True)
         case ClientIdKnown(message=message):
+            if not order.is_closed:
+                record.bookkeeping(client_id_known_at=record.now)
             return _in_doubt(ports, record, Reason("CLIENT_ORDER_ID_KNOWN", message), latest=latest)
         case OutcomeUnknown(code=code, message=message):
-            return _in_doubt(ports, record, Reason(code, message), latest=latest)
+            return _in_doubt(ports, record, Reason(code, message), latest=latest, retry_after=answer.retry_after)
 
 
-def _in_doubt(ports: Ports, record: Record, reason: Reason, *, latest: bool, refused: bool = False) -> Next:
+def found_after_end(record: Record, report: OrderReport) -> None:
+    """The venue has an order that we had ended without its word: alarm, and go after it until it has ended there."""
+    order = record.order
+    if order.venue_order_id == report.venue_order_id and order.stray_due_at is None:
+        return  # an old message about an order that the venue itself has ended
+    record.alarm("LIVE_AFTER_END", f"{report.venue_order_id} is at the venue although the order had ended here")
+    if order.venue_order_id is None:
+        record.bookkeeping(venue_order_id=report.venue_order_id)
+    record.bookkeeping(stray_due_at=record.now)
+
+
+def _in_doubt(
+    ports: Ports,
+    record: Record,
+    reason: Reason,
+    *,
+    latest: bool,
+    refused: bool = False,
+    retry_after: float | None = None,
+) -> Next:
     if record.order.execution_state is ExecutionState.SENDING and latest:
-        return lose_outcome(ports, record, reason, refused=refused)
+        return lose_outcome(ports, record, reason, refused=refused, retry_after=retry_after)
+    if refused and not record.order.is_closed and not record.order.is_known_at_venue:
+        record.bookkeeping(refused_at=record.now)
     if record.order.execution_state is ExecutionState.CANCELLING and not record.order.is_known_at_venue:
         record.bookkeeping(due_at=record.now)  # the cancel waits for somebody to ask
         return TryAgain(record.now, reason)
     return Settled()
 
 
-def lose_outcome(ports: Ports, record: Record, reason: Reason, *, refused: bool = False) -> Next:
-    """An attempt or the look-up before one gave no answer: retry on schedule, or a person decides."""
-    match ports.policy.after_failure(record.order, record.now):
+def lose_outcome(
+    ports: Ports, record: Record, reason: Reason, *, refused: bool = False, retry_after: float | None = None
+) -> Next:
+    """An attempt or the look-up before one gave no answer: retry on schedule, or a person decides.
+
+    `retry_after` (seconds) is what the venue, or our own throttle, asked for.
+    """
+    now = record.now
+    held_back = reason.code == HELD_BACK
+    asked_for = now + timedelta(seconds=retry_after or 0)
+    following = ports.policy.after_failure(record.order, now)
+    if held_back and isinstance(following, GiveUp):
+        following = RetryAt(asked_for)
+    match following:
         case RetryAt(at):
-            record.happened(happened.OutcomeLost(record.now, reason=reason, retry_at=at, refused=refused))
+            at = max(at, asked_for)
+            record.happened(
+                happened.OutcomeLost(now, reason=reason, retry_at=at, refused=refused, spends_retry=not held_back)
+            )
             return TryAgain(at, reason)
         case GiveUp():
-            record.happened(happened.OutcomeLost(record.now, reason=reason, retry_at=record.now, refused=refused))
-            record.happened(
-                happened.RetriesSpent(record.now, reason=reason, look_again_at=look_again_at(record.order, record.now))
-            )
+            record.happened(happened.OutcomeLost(now, reason=reason, retry_at=now, refused=refused))
+            record.happened(happened.RetriesSpent(now, reason=reason, look_again_at=look_again_at(record.order, now)))
             return Settled()

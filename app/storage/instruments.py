@@ -18,10 +18,16 @@ UPSERT = Statement(
     SELECT n.symbol, $1, n.name, n.status, n.tick_size, n.lot_size, $7
     FROM unnest($2::text[], $3::text[], $4::text[], $5::numeric[], $6::numeric[])
         AS n (symbol, name, status, tick_size, lot_size)
-    ON CONFLICT (symbol) DO UPDATE SET name = excluded.name, status = excluded.status,
+    ON CONFLICT (symbol) DO UPDATE SET venue = excluded.venue, name = excluded.name, status = excluded.status,
         tick_size = excluded.tick_size, lot_size = excluded.lot_size, updated_at = excluded.updated_at
-    WHERE (instruments.name, instruments.status, instruments.tick_size, instruments.lot_size)
-        IS DISTINCT FROM (excluded.name, excluded.status, excluded.tick_size, excluded.lot_size)""",
+    WHERE (instruments.venue, instruments.name, instruments.status, instruments.tick_size, instruments.lot_size)
+        IS DISTINCT FROM (excluded.venue, excluded.name, excluded.status, excluded.tick_size, excluded.lot_size)""",
+)
+# What the venue does not list (any more) cannot be traded there.
+DELIST = Statement(
+    "delist_instruments",
+    """UPDATE instruments SET status = 'DELISTED', updated_at = $2
+    WHERE status <> 'DELISTED' AND symbol <> ALL ($1::text[])""",
 )
 STORE_QUOTES = Statement(
     "store_quotes",
@@ -29,7 +35,9 @@ STORE_QUOTES = Statement(
         quoted_at = q.quoted_at, confirmed_at = $7
     FROM unnest($1::text[], $2::numeric[], $3::numeric[], $4::numeric[], $5::numeric[], $6::timestamptz[])
         AS q (symbol, bid, ask, bid_size, ask_size, quoted_at)
-    WHERE i.symbol = q.symbol AND (i.quoted_at IS NULL OR i.quoted_at <= q.quoted_at)""",
+    WHERE i.symbol = q.symbol AND q.quoted_at < $7::timestamptz + interval '1 minute'
+        AND (i.quoted_at IS NULL OR i.quoted_at <= q.quoted_at
+            OR i.quoted_at > $7::timestamptz + interval '1 minute')""",
 )
 WATCHED = Statement(
     "watched_symbols",
@@ -48,7 +56,7 @@ class PostgresInstruments:
         self._database = database
 
     def store(self, venue: str, instruments: Sequence[VenueInstrument], at: datetime) -> None:
-        """Add new instruments, change what changed; one that the venue no longer lists keeps its last status."""
+        """Add new instruments, change what changed; one that the venue does not list is DELISTED."""
         if not instruments:
             return
         with self._database.transaction() as transaction:
@@ -64,7 +72,8 @@ class PostgresInstruments:
                         [i.lot_size for i in instruments],
                         at,
                     ],
-                )
+                ),
+                Call(DELIST, [[i.symbol for i in instruments], at]),
             )
 
     def watched(self, venue: str, now: datetime) -> list[str]:

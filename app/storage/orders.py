@@ -7,15 +7,16 @@ from uuid import UUID
 
 from app.domain.order_events import Reason
 from app.domain.order_states import ExecutionState, OrderStatus
-from app.domain.orders import ExecutionPath, Order, OrderType, Side, TimeInForce
+from app.domain.orders import ExecutionPath, OpenAttempt, Order, OrderType, Side, TimeInForce
 from app.storage.transaction import Call, Row, Statement
 
 COLUMNS = (
     "id", "trader_id", "idempotency_key", "request_fingerprint", "symbol", "side", "quantity", "order_type", "price",
     "stop_loss", "take_profit", "time_in_force", "max_slippage_bps", "max_wait_seconds", "venue", "parent_id",
     "execution_path", "reservation_price", "status", "execution_state", "filled_quantity", "filled_notional",
-    "average_fill_price", "attempts", "retries_used", "fence", "due_at", "not_founds", "sender", "refused_at",
-    "send_ended_at", "venue_order_id", "cancel_requested_at", "cancel_reason_code", "cancel_reason_message",
+    "average_fill_price", "attempts", "retries_used", "fence", "due_at", "not_founds", "open_attempts", "refused_at",
+    "send_ended_at", "client_id_known_at", "cancel_sent_at", "stray_due_at",
+    "venue_order_id", "cancel_requested_at", "cancel_reason_code", "cancel_reason_message",
     "abandoned_at", "reason_code", "reason_message", "alarm_code", "log_seq", "log_hash", "version", "created_at",
     "updated_at", "expires_at", "closed_at",
 )  # fmt: skip
@@ -33,16 +34,25 @@ SENDING_CHECKS = """(SELECT i.status FROM instruments i WHERE i.symbol = o.symbo
 LOCK_AND_READ = Statement(
     "lock_and_read_order", f"SELECT {SELECTED}, {SENDING_CHECKS} FROM orders o WHERE o.id = $1 FOR NO KEY UPDATE"
 )
-DUE = Statement("due_orders", f"SELECT {SELECTED} FROM orders o WHERE o.due_at <= $1 ORDER BY o.due_at LIMIT $2")
+# Resting orders come last: after a reconnect there may be thousands of them, and they can wait.
+DUE = Statement(
+    "due_orders",
+    f"""SELECT {SELECTED} FROM orders o WHERE o.due_at <= $1
+    ORDER BY o.execution_state = 'WORKING', o.due_at LIMIT $2""",
+)
 SENDING = Statement(
     "sending_orders",
     f"SELECT {SELECTED} FROM orders o WHERE o.due_at > $1 AND o.execution_state = 'SENDING' LIMIT 500",
 )
+STRAYS = Statement("stray_orders", f"SELECT {SELECTED} FROM orders o WHERE o.stray_due_at <= $1 LIMIT 100")
+# Spread out, the newest first: what the stream may have missed is most likely about them.
 LOOK_AT_LIVE = Statement(
     "look_at_live_orders",
     """WITH marked AS (
-        UPDATE orders SET due_at = $1, version = version + 1
-        WHERE due_at > $1 AND execution_state IN ('WORKING', 'CANCELLING') RETURNING 1
+        UPDATE orders SET due_at = LEAST(due_at, $1 + place * interval '10 milliseconds'), version = version + 1
+        FROM (SELECT id, row_number() OVER (ORDER BY created_at DESC) AS place FROM orders
+            WHERE due_at > $1 AND execution_state IN ('WORKING', 'CANCELLING')) live
+        WHERE orders.id = live.id RETURNING 1
     ) SELECT set_config('surefill.marked', count(*)::text, false) FROM marked""",
 )
 INSERT = Statement(
@@ -71,7 +81,8 @@ def from_row(row: Row) -> Order:
         id_, trader_id, idempotency_key, fingerprint, symbol, side, quantity, order_type, price, stop_loss, take_profit,
         time_in_force, max_slippage_bps, max_wait_seconds, venue, parent_id, execution_path, reservation_price, status,
         execution_state, filled_quantity, filled_notional, average_fill_price, attempts, retries_used, fence, due_at,
-        not_founds, sender, refused_at, send_ended_at, venue_order_id, cancel_requested_at, cancel_code, cancel_message,
+        not_founds, open_attempts, refused_at, send_ended_at, client_id_known_at, cancel_sent_at, stray_due_at,
+        venue_order_id, cancel_requested_at, cancel_code, cancel_message,
         abandoned_at, reason_code, reason_message, alarm_code, log_seq, log_hash, version, created_at, updated_at,
         expires_at, closed_at,
     ) = row[: len(COLUMNS)]  # fmt: skip
@@ -105,9 +116,12 @@ def from_row(row: Row) -> Order:
         fence=fence,
         due_at=due_at,
         not_founds=not_founds,
-        sender=sender,
+        open_attempts=tuple(OpenAttempt(int(n), who) for n, _, who in (each.partition(" ") for each in open_attempts)),
         refused_at=refused_at,
         send_ended_at=send_ended_at,
+        client_id_known_at=client_id_known_at,
+        cancel_sent_at=cancel_sent_at,
+        stray_due_at=stray_due_at,
         venue_order_id=venue_order_id,
         cancel_requested_at=cancel_requested_at,
         cancel_reason=None if cancel_code is None else Reason(cancel_code, cancel_message),
@@ -133,7 +147,9 @@ def _values(order: Order) -> Sequence[object]:
         order.max_slippage_bps, order.max_wait_seconds, order.venue, order.parent_id, order.execution_path,
         order.reservation_price, order.status, order.execution_state, order.filled_quantity, order.filled_notional,
         order.average_fill_price, order.attempts, order.retries_used, order.fence, order.due_at, order.not_founds,
-        order.sender, order.refused_at, order.send_ended_at, order.venue_order_id, order.cancel_requested_at,
+        [f"{attempt.number} {attempt.sender}" for attempt in order.open_attempts], order.refused_at,
+        order.send_ended_at, order.client_id_known_at, order.cancel_sent_at, order.stray_due_at, order.venue_order_id,
+        order.cancel_requested_at,
         cancel.code if cancel else None, cancel.message if cancel else None, order.abandoned_at,
         reason.code if reason else None, reason.message if reason else None, order.alarm_code, order.log_seq,
         order.log_hash, order.version, order.created_at, order.updated_at, order.expires_at, order.closed_at,

@@ -238,7 +238,10 @@ orders: Final = Table(
     Column("fence", BigInteger, nullable=False, server_default=text("0")),
     Column("due_at", TIME),
     Column("not_founds", Integer, nullable=False, server_default=text("0")),
-    Column("sender", Text),
+    Column("open_attempts", ARRAY(Text), nullable=False, server_default="{}"),
+    Column("client_id_known_at", TIME),
+    Column("cancel_sent_at", TIME),
+    Column("stray_due_at", TIME),
     Column("refused_at", TIME),
     Column("send_ended_at", TIME),
     Column("venue_order_id", Text),
@@ -294,6 +297,7 @@ Index("idx_orders_trader_created", orders.c.trader_id, orders.c.created_at.desc(
 Index("idx_orders_status", orders.c.status)
 Index("idx_orders_trader_status", orders.c.trader_id, orders.c.status)
 Index("idx_orders_due", orders.c.due_at, postgresql_where=orders.c.due_at.is_not(None))
+Index("idx_orders_stray", orders.c.stray_due_at, postgresql_where=orders.c.stray_due_at.is_not(None))
 
 order_attempts: Final = Table(
     "order_attempts",

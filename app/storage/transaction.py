@@ -24,6 +24,8 @@ import psycopg2.extras
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.pool import PoolProxiedConnection
 
+from app.domain.changes import StoreRefused, StoreUnavailable
+
 psycopg2.extras.register_uuid()  # type: ignore[no-untyped-call] # untyped in its stubs
 
 Row = tuple[Any, ...]
@@ -48,7 +50,7 @@ CONNECT_ARGUMENTS: Mapping[str, object] = {
 }
 
 
-class DatabaseUnavailable(Exception):
+class DatabaseUnavailable(StoreUnavailable):
     """The database cannot be reached or did not answer. Whether a commit under way happened is unknown."""
 
 
@@ -260,7 +262,10 @@ def _forget_prepared(_connection: object, record: Any) -> None:
 _LOST_RACE = (
     psycopg2.errors.SerializationFailure,
     psycopg2.errors.DeadlockDetected,
-    psycopg2.errors.UniqueViolation,
+)
+# Two writers may race for these; every other unique key that is violated is a contradiction, not a race.
+_RACED_FOR = frozenset(
+    {"orders_idempotency", "fills_identity", "fills_pkey", "order_events_pkey", "execution_logs_chain"}
 )
 
 
@@ -268,6 +273,10 @@ def _translated(error: BaseException) -> BaseException:
     cause = getattr(error, "orig", None) or error
     if isinstance(cause, psycopg2.errors.LockNotAvailable):
         return RowBusy(str(cause).strip())
+    if isinstance(cause, psycopg2.errors.UniqueViolation) and cause.diag.constraint_name in _RACED_FOR:
+        return LostRace(str(cause).strip())
+    if isinstance(cause, (psycopg2.IntegrityError, psycopg2.DataError)):
+        return StoreRefused(str(cause).strip().splitlines()[0])
     if isinstance(cause, _LOST_RACE):
         return LostRace(str(cause).strip())
     if isinstance(cause, (psycopg2.OperationalError, psycopg2.InterfaceError)):

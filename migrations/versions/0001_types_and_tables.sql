@@ -115,7 +115,10 @@ CREATE TABLE orders (
   fence bigint NOT NULL DEFAULT 0,
   due_at timestamptz,
   not_founds integer NOT NULL DEFAULT 0,
-  sender text,
+  open_attempts text[] NOT NULL DEFAULT '{}', -- "number sender" of each submit whose sender is not proven to have ended
+  client_id_known_at timestamptz, -- the venue refused a repetition because it knows the client order id
+  cancel_sent_at timestamptz,
+  stray_due_at timestamptz, -- ended here, found alive at the venue: when to go after it again
   refused_at timestamptz,
   send_ended_at timestamptz,
   venue_order_id text,
@@ -153,6 +156,7 @@ CREATE INDEX idx_orders_trader_created ON orders (trader_id, created_at DESC, id
 CREATE INDEX idx_orders_status ON orders (status);
 CREATE INDEX idx_orders_trader_status ON orders (trader_id, status);
 CREATE INDEX idx_orders_due ON orders (due_at) WHERE due_at IS NOT NULL;
+CREATE INDEX idx_orders_stray ON orders (stray_due_at) WHERE stray_due_at IS NOT NULL;
 
 CREATE TABLE order_attempts (
   order_id uuid NOT NULL REFERENCES orders ON DELETE RESTRICT,

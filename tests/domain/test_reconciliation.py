@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from app.domain import order_events as happened
 from app.domain.order_events import Reason
 from app.domain.order_states import ExecutionState
-from app.domain.orders import ExecutionPath, Order
+from app.domain.orders import ExecutionPath, OpenAttempt, Order
 from app.domain.reconciliation import (
     AbsenceProven,
     Adopt,
@@ -44,7 +44,7 @@ WEAKER = [
     VenueCapabilities(ClientIdUniqueness.OPEN_ORDERS, timedelta(seconds=30)),
     VenueCapabilities(ClientIdUniqueness.NONE, timedelta(seconds=30)),
 ]
-DOUBTED = an_order(execution_state=ExecutionState.IN_DOUBT, attempts=1, send_ended_at=NOON, sender="gone")
+DOUBTED = an_order(execution_state=ExecutionState.IN_DOUBT, attempts=1, send_ended_at=NOON)
 
 
 def after(seconds: float) -> datetime:
@@ -74,7 +74,7 @@ def test_other_venues_get_it_again_after_the_bound_and_enough_denials(capabiliti
 
 @pytest.mark.parametrize("capabilities", WEAKER)
 def test_without_proof_that_the_sender_ended_the_bound_never_comes(capabilities: VenueCapabilities) -> None:
-    unproven = replace(DOUBTED, send_ended_at=None, not_founds=5)
+    unproven = replace(DOUBTED, open_attempts=(OpenAttempt(1, "somebody"),), not_founds=5)
     assert decide(unproven, NotFound(), capabilities, after(86400)) == KeepAsking(0, after(86401))
 
 

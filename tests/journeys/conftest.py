@@ -1,4 +1,4 @@
-"""The whole system, every process of the Procfile, for all journeys of a test session; both ledgers after each."""
+"""The whole system, every process of the Procfile, for all journeys of a module; both ledgers after each."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "journey: runs the whole system, every process; takes seconds")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
     """The whole system. Tests kill its processes; the supervisor starts them again."""
     with LocalStack(tmp_path_factory.mktemp("system"), ENVIRONMENT) as stack:
         yield stack
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def desk(system: LocalStack) -> Iterator[Desk]:
-    """All traders of the session: after each test everything they did is compared with the venue's ledger."""
+    """All traders of the module: after each test everything they did is compared with the venue's ledger."""
     with Desk(system) as desk:
         yield desk
 
@@ -45,7 +45,7 @@ def venue(system: LocalStack) -> Iterator[SimulatorControl]:
 
 @pytest.fixture
 def new_trader(desk: Desk) -> Iterator[Callable[[], str]]:
-    """Makes traders; afterwards both ledgers must agree about every trader of the session."""
+    """Makes traders; afterwards both ledgers must agree about every trader of the module."""
     yield lambda: desk.open_account(f"trader {next(_names)}", CASH)
     desk.ledgers_agree()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -61,9 +61,15 @@ class OwnedSenders:
 
     me: str = "host/1/boot/100/1"
     gone: set[str] = field(default_factory=set)
+    testified: set[str] = field(default_factory=set)
+    """Attempts that the living sender itself says it does not send any more."""
 
-    def has_ended(self, sender: str) -> bool:
-        return sender in self.gone
+    def has_ended(self, sender: str, attempt: str) -> bool:
+        return sender in self.gone or (sender == self.me and attempt in self.testified)
+
+    @contextmanager
+    def sending(self, attempt: str) -> Iterator[None]:
+        yield
 
 
 @dataclass
@@ -112,6 +118,7 @@ class House:
             policy=RetryPolicy(),
             venue_of=lambda name: self.venue,
             software_version="test",
+            wait=self.clock.pass_,
         )
 
     # -- set-up --------------------------------------------------------------------------------------------------------

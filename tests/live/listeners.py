@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
+import aiohttp
 import socketio
 
 T = TypeVar("T")
@@ -34,7 +35,11 @@ class Listener:
         self.refusal: Any = None
         self.disconnects: list[str] = []
         self.client = socketio.AsyncClient(
-            reconnection=reconnects, reconnection_delay=0.05, reconnection_delay_max=0.2, randomization_factor=0.1
+            reconnection=reconnects,
+            reconnection_delay=0.05,
+            reconnection_delay_max=0.2,
+            randomization_factor=0.1,
+            http_session=floor.session,  # its own one it sometimes leaves open after a reconnect
         )
         self.client.on("ready", self._ready)
         self.client.on("order", self._order)
@@ -104,6 +109,11 @@ class Floor:
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
         self._listeners: list[Listener] = []
+        self.session = self.run(self._open())
+
+    @staticmethod
+    async def _open() -> aiohttp.ClientSession:
+        return aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(60)
@@ -121,6 +131,7 @@ class Floor:
             for task in others:
                 task.cancel()
             await asyncio.gather(*others, return_exceptions=True)
+            await self.session.close()
 
         self.run(leave())
         self._loop.call_soon_threadsafe(self._loop.stop)

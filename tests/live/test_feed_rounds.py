@@ -223,6 +223,20 @@ def test_while_the_database_is_away_connections_are_kept_and_nothing_is_forgotte
     assert house.sockets.cuts == []
 
 
+def test_an_outage_during_a_look_at_all_heads_costs_no_further_delay() -> None:
+    house = House()
+    woken, unwoken = house.join(ANN), house.join(BEN)
+    house.look()
+    house.commit(ANN)
+    house.commit(BEN)
+    house.events.away = True
+    house.feed.wake(ANN)
+    house.look()
+    house.events.away = False
+    house.round()
+    assert house.got(woken)[1:] == house.got(unwoken)[1:] == [1]
+
+
 def test_a_gap_in_the_database_is_never_skipped() -> None:
     house = House()
     hurt, sound, other = house.join(ANN), house.join(ANN), house.join(BEN)

@@ -1,26 +1,96 @@
-"""Processes die with -9, services go away: orders are settled in time, exactly once."""
+"""The whole system, every process of it: orders end to end, and orders while processes die and services go away."""
 
 from __future__ import annotations
 
+import asyncio
+import io
 import os
 import signal
 import time
 from collections.abc import Callable
+from decimal import Decimal
 from uuid import UUID
 
 import pytest
 import redis
+from rich.console import Console
 
 from local.stack import LocalStack
+from proofs.demo import CASH as DEMONSTRATION_CASH
+from proofs.demo import KILLS, Demonstration
 from proofs.our_ledger import snapshot
 from proofs.venue_ledger import SimulatorControl
-from tests.journeys.desk import Desk
+from tests.journeys.desk import CASH, Desk
 
 pytestmark = pytest.mark.journey
 
 SETTLED_SECONDS = 10.0  # an order whose worker was killed in mid-send
 AFTER_FLUSH_SECONDS = 5.0  # orders whose messages were all lost
 INTAKE_SECONDS = 5.0  # intake after PostgreSQL was killed
+
+
+# -- end to end -------------------------------------------------------------------------------------------------------
+
+
+def test_an_order_is_filled_and_its_trader_told_each_step(desk: Desk, trader: str) -> None:
+    order_id = desk.submit(trader, symbol="MSFT", quantity=3)
+    filled = desk.until(order_id, "order.filled", within=5)
+
+    assert [desk.events(order_id)[0], desk.events(order_id)[-1]] == ["order.submitted", "order.filled"]
+    assert filled["order"]["execution_state"] == "CLOSED"
+    assert filled["filled_quantity"] == filled["fill"]["quantity"] == "3"
+
+    order = desk.get(trader, f"orders/{order_id}")
+    assert order["status"] == "FILLED"
+    assert [fill["quantity"] for fill in order["fills"]] == ["3"]
+    audit = desk.get(trader, f"orders/{order_id}/audit")
+    actions = [entry["action"] for entry in audit["data"]]
+    assert actions[:3] == ["SUBMITTED", "APPROVED", "EXECUTED"]
+    assert actions[-1] == "FILLED"
+    position = desk.get(trader, "positions")["data"][0]
+    assert (position["symbol"], position["quantity"]) == ("MSFT", "3")
+    account = desk.get(trader, "account")
+    assert Decimal(account["cash"]) == CASH - 3 * Decimal(filled["fill"]["price"])
+    assert account["reserved"] == "0"
+
+
+def test_a_large_order_fills_in_parts_and_each_part_counts_once(
+    desk: Desk, trader: str, venue: SimulatorControl
+) -> None:
+    venue.set_quote("KO", bid="62.5", ask="62.51", bid_size="100", ask_size="100")
+    order_id = desk.submit(trader, symbol="KO", quantity=250)
+    filled = desk.until(order_id, "order.filled")
+    assert filled["order"]["filled_quantity"] == "250"
+    assert "order.partial" in desk.events(order_id)
+    assert [fill["quantity"] for fill in desk.get(trader, f"orders/{order_id}")["fills"]] == ["100", "100", "50"]
+
+
+def test_a_resting_order_is_cancelled_at_the_venue(desk: Desk, trader: str) -> None:
+    order_id = desk.submit(trader, order_type="LIMIT", price="100")
+    desk.until(order_id, "order.executed")
+    assert desk.get(trader, "account")["reserved"] == "100"
+    assert desk.act(trader, order_id, "cancel") == 202
+    cancelled = desk.until(order_id, "order.cancelled", within=5)
+    assert cancelled["reason"]["code"] == "USER_REQUEST"
+    assert desk.get(trader, "account")["reserved"] == "0"
+
+
+def test_an_order_that_is_not_filled_in_its_time_is_cancelled(desk: Desk, trader: str) -> None:
+    order_id = desk.submit(trader, order_type="LIMIT", price="100", max_wait_seconds=1)
+    cancelled = desk.until(order_id, "order.cancelled", within=10)
+    assert cancelled["reason"]["code"] == "TIMEOUT"
+
+
+def test_the_venues_refusal_ends_an_order_and_frees_its_money(desk: Desk, trader: str, venue: SimulatorControl) -> None:
+    venue.add_faults({"kind": "refuse", "times": 1, "symbol": "SPY"})
+    order_id = desk.submit(trader, symbol="SPY")
+    rejected = desk.until(order_id, "order.rejected")
+    assert rejected["order"]["status"] == "REJECTED"
+    account = desk.get(trader, "account")
+    assert (account["reserved"], Decimal(account["cash"])) == ("0", CASH)
+
+
+# -- processes die, services go away ----------------------------------------------------------------------------------
 
 
 def sender_of(system: LocalStack, order_id: UUID) -> int:
@@ -157,3 +227,24 @@ def test_a_client_whose_web_process_is_killed_misses_no_event_and_gets_none_twic
         os.kill(pid, signal.SIGKILL)
     order_ids += [desk.submit(each, quantity=number) for number in range(4, 7) for each in traders]
     assert desk.until_closed(order_ids) == ["FILLED"] * 12
+
+
+def test_both_ledgers_agree_after_every_process_was_killed_once_while_the_venue_misbehaved(
+    system: LocalStack, venue: SimulatorControl
+) -> None:
+    venue.change_settings(faults="one-in-three")
+    said = io.StringIO()
+    demonstration = Demonstration(
+        system,
+        [system.create_trader(f"demonstrator {number}", str(DEMONSTRATION_CASH)) for number in (1, 2)],
+        Console(file=said),
+        orders=60,
+        seed=4,
+        kills=list(KILLS),
+        deadline_seconds=100,
+    )
+    comparison, _, in_time = asyncio.run(demonstration.run())
+    assert in_time, said.getvalue()
+    assert comparison.differences == []
+    for name in ("web", "worker", "listener", "sweeper", "quotes", "simulator", "redis", "postgres"):
+        assert system.deaths(name) >= 1
