@@ -110,9 +110,9 @@ class Trader:
     async def submit_and_cancel(self, sent_at: float) -> None:
         """Submit an order that rests, cancel it once the venue has it, and return when it is cancelled."""
         number = next(self._numbers)
-        symbol = SYMBOLS[number % len(SYMBOLS)]
+        symbol, quantity = SYMBOLS[number % len(SYMBOLS)], 1 + number % _QUANTITIES
         price = self._price(symbol, "BUY", at_once=False)
-        body = f'{{"symbol":"{symbol}","side":"BUY","quantity":1,"order_type":"LIMIT","price":"{price}"}}'
+        body = f'{{"symbol":"{symbol}","side":"BUY","quantity":{quantity},"order_type":"LIMIT","price":"{price}"}}'
         order_id, followed = await self._send(number, body, sent_at)
         await followed.working.wait()
         cancelled_at = time.monotonic()

@@ -20,7 +20,9 @@ from urllib.parse import urlsplit, urlunsplit
 _TRANSACTION_CONTROL = frozenset({"BEGIN", "COMMIT", "ROLLBACK"})
 # Once per connection, not per order.
 _PREPARATION = frozenset({"PREPARE", "DEALLOCATE", "SET"})
-_EXECUTED = re.compile(rb"\bEXECUTE ([a-z_]+)")
+_EXECUTED = re.compile(rb"\bEXECUTE ([a-z0-9_]+)")
+# A statement in several forms, each with the columns it writes, has a checksum of them at the end of its name.
+_FORM = re.compile(r"_[0-9a-f]{8}$")
 # Requests of a connection's beginning have no type byte: the length, then one of these instead of a version.
 _ENCRYPTION_REQUESTS = frozenset({80877103, 80877104})
 _CHUNK = 65536
@@ -33,6 +35,7 @@ class Spoken:
     messages: int = 0
     """Round trips: queries sent, each with one or more statements."""
     commits: int = 0
+    """Explicit ones; a transaction that only reads has none."""
     rollbacks: int = 0
     statements: int = 0
     """Without transaction control and without PREPARE."""
@@ -141,7 +144,7 @@ class StatementCounter:
         if kind in (b"Q", b"S"):
             self._messages += 1
         if kind == b"Q":
-            self._names.update(name.decode() for name in _EXECUTED.findall(payload))
+            self._names.update(_FORM.sub("", name.decode()) for name in _EXECUTED.findall(payload))
 
     def _answered(self, kind: bytes, payload: memoryview) -> None:
         if kind == b"C":

@@ -32,8 +32,7 @@ class Intake:
 
     def read(self, caller: Caller, call: Call) -> list[Row]:
         """Rows of one statement, as far as row security shows them to this trader. Raises DatabaseUnavailable."""
-        with self.database.transaction(row_security(caller)) as transaction:
-            return transaction.fetch(call)
+        return self.database.read(call, settings=row_security(caller))
 
 
 def row_security(caller: Caller) -> Mapping[str, str]:

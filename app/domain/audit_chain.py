@@ -42,6 +42,6 @@ def canonical(fields: Mapping[str, object]) -> bytes:
     return _encode({name: _text(value) for name, value in fields.items() if value is not None}).encode()
 
 
-def link(previous: bytes, fields: Mapping[str, object]) -> bytes:
-    """The hash of a row that follows `previous`."""
-    return sha256(previous + canonical(fields)).digest()
+def link(previous: bytes, encoding: bytes) -> bytes:
+    """The hash of a row with this canonical encoding that follows `previous`."""
+    return sha256(previous + encoding).digest()

@@ -26,12 +26,17 @@ class Actor:
 
 @dataclass(frozen=True, slots=True)
 class LogEntry:
-    """One row of the audit log; `fields` are its columns without the chain's own."""
+    """One row of the audit log.
+
+    `encoding` is the canonical encoding of `fields` with the row's chain and place in it: what the hash covers is
+    also what is stored.
+    """
 
     chain_id: UUID
     chain_seq: int
     previous_hash: bytes
     hash: bytes
+    encoding: bytes
     fields: Mapping[str, object]
 
 
@@ -83,7 +88,8 @@ class Changes:
     """Everything one transaction writes about one order."""
 
     order: Order
-    is_new: bool = False
+    before: Order | None = None
+    """The order as it was read under its lock; None for a new one."""
     account: Account | None = None
     position: Position | None = None
     fills: list[FillRow] = field(default_factory=list)

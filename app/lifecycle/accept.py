@@ -179,7 +179,6 @@ def _new_order(
         order = order.changed(log_seq=entry.chain_seq, log_hash=entry.hash)
     return Changes(
         order=order,
-        is_new=True,
         account=replace(view.account, reserved=view.account.reserved + order.reserved_cash),
         position=replace(view.position, reserved_quantity=view.position.reserved_quantity + order.reserved_quantity)
         if order.side is Side.SELL

@@ -13,7 +13,7 @@ from decimal import Decimal
 from uuid import UUID, uuid5
 
 from app.domain import order_events
-from app.domain.audit_chain import link, time_text
+from app.domain.audit_chain import canonical, link, time_text
 from app.domain.changes import (
     Actor,
     AttemptEnded,
@@ -49,6 +49,7 @@ class Record:
         self._held = held
         self._changes = Changes(
             order=held.order.changed(version=held.order.version + 1),
+            before=held.order,
             account=held.account,
             position=held.position,
         )
@@ -244,8 +245,8 @@ def feed_event(name: str, order: Order, fill: FillRow | None, reason: Reason | N
 def chained(head: ChainHead, fields: Mapping[str, object]) -> LogEntry:
     """The next row of a chain. Its hash covers the fields, the chain and the place in it."""
     seq = head.seq + 1
-    covered = {**fields, "chain_id": head.chain_id, "chain_seq": seq}
-    return LogEntry(head.chain_id, seq, head.hash, link(head.hash, covered), fields)
+    encoding = canonical({**fields, "chain_id": head.chain_id, "chain_seq": seq})
+    return LogEntry(head.chain_id, seq, head.hash, link(head.hash, encoding), encoding, fields)
 
 
 def _fill_document(fill: FillRow, venue: str) -> Json:

@@ -73,14 +73,13 @@ class PostgresEvents:
         return self.heads([trader_id]).get(trader_id, 0)
 
     def heads(self, traders: Sequence[UUID]) -> Mapping[UUID, int]:
-        with self._database.transaction() as transaction:
-            return dict(transaction.fetch(Call(order_events.HEADS, [list(traders)])))
+        return dict(self._database.read(Call(order_events.HEADS, [list(traders)])))
 
     def pages(self, places: Sequence[Place], limit: int) -> Sequence[Sequence[tuple[int, bytes]]]:
         traders = [place.trader_id for place in places]
         named = {"app.trader_ids": f"{{{','.join(map(str, dict.fromkeys(traders)))}}}"}
-        with self._database.transaction(named) as transaction:
-            rows = transaction.fetch(Call(PAGES, [traders, [place.after for place in places], limit]))
+        wanted = Call(PAGES, [traders, [place.after for place in places], limit])
+        rows = self._database.read(wanted, settings=named)
         pages: list[list[tuple[int, bytes]]] = [[] for _ in places]
         for place, seq, payload in rows:
             pages[place - 1].append((seq, order_events.numbered(seq, payload.encode())))

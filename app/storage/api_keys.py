@@ -55,8 +55,7 @@ class PostgresApiKeys:
         if cached is not None and not fresh and time.monotonic() < cached[0]:
             return _unless_expired(cached[1], now)
         # row security shows the one row whose hash is named, and no other
-        with self._database.transaction({"app.key_hash": key_hash.hex()}) as transaction:
-            rows = transaction.fetch(Call(IDENTIFY, [key_hash]))
+        rows = self._database.read(Call(IDENTIFY, [key_hash]), settings={"app.key_hash": key_hash.hex()})
         if not rows or rows[0][5] is not None:
             with self._lock:
                 self._cache.pop(key_hash, None)

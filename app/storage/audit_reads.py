@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from app.domain.audit_chain import GENESIS, link
+from app.domain.audit_chain import GENESIS, canonical, link
 from app.storage import execution_logs
 from app.storage.transaction import Call, Database, Row, Statement
 
@@ -80,7 +80,7 @@ def _check(chain: _Chain, row: Row, found: Verification) -> None:
         found.breaks.append(f"{where}: it does not follow the row before it")
     covered = dict(zip(execution_logs.COLUMNS, row[6:], strict=True))
     covered.update(chain_id=chain_id, chain_seq=seq)
-    if link(bytes(previous), covered) != bytes(hash_):
+    if link(bytes(previous), canonical(covered)) != bytes(hash_):
         found.breaks.append(f"{where}: its content is not what its hash says")
     chain.seq, chain.hash = seq, bytes(hash_)
     chain.head = None if head_seq is None else (head_seq, bytes(head_hash))

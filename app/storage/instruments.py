@@ -78,8 +78,7 @@ class PostgresInstruments:
 
     def watched(self, venue: str, now: datetime) -> list[str]:
         """Symbols whose quotes are worth having: all of a small venue, else what is held or was ordered lately."""
-        with self._database.transaction() as transaction:
-            return [row[0] for row in transaction.fetch(Call(WATCHED, [venue, now - RECENTLY]))]
+        return [row[0] for row in self._database.read(Call(WATCHED, [venue, now - RECENTLY]))]
 
     def store_quotes(self, quotes: Sequence[Quote], at: datetime) -> None:
         """Keep each quote that is not older than the stored one, and note that the venue confirmed it just now."""

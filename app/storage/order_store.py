@@ -212,18 +212,15 @@ class PostgresOrders:
     # -- reads ---------------------------------------------------------------------------------------------------------
 
     def order(self, order_id: UUID) -> Order | None:
-        with self._database.transaction() as transaction:
-            rows = transaction.fetch(Call(orders.READ, [order_id]))
+        rows = self._database.read(Call(orders.READ, [order_id]))
         return orders.from_row(rows[0]) if rows else None
 
     def due(self, now: datetime, limit: int) -> Sequence[Order]:
-        with self._database.transaction() as transaction:
-            rows = transaction.fetch(Call(orders.DUE, [now, limit])) + transaction.fetch(Call(orders.STRAYS, [now]))
+        rows = self._database.read(Call(orders.DUE, [now, limit])) + self._database.read(Call(orders.STRAYS, [now]))
         return [orders.from_row(row) for row in rows]
 
     def sending(self, now: datetime) -> Sequence[Order]:
-        with self._database.transaction() as transaction:
-            rows = transaction.fetch(Call(orders.SENDING, [now]))
+        rows = self._database.read(Call(orders.SENDING, [now]))
         return [orders.from_row(row) for row in rows]
 
     def look_at_live_orders(self, now: datetime) -> int:
@@ -284,7 +281,7 @@ def _held(row: Row, with_books: bool) -> Held:
 def _writes(changes: Changes, payloads: Sequence[bytes], account_call: Call | None = None) -> list[Call]:
     """All writes of a transaction in the order of locks: order, account, position, and the event counter last."""
     order, at = changes.order, changes.order.updated_at
-    calls = [orders.insert(order) if changes.is_new else orders.update(order)]
+    calls = [orders.insert(order) if changes.before is None else orders.update(changes.before, order)]
     if account_call is not None:
         calls.append(account_call)
     elif changes.account is not None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from uuid import UUID
+from zlib import crc32
 
 from app.domain.order_events import Reason
 from app.domain.order_states import ExecutionState, OrderStatus
@@ -20,9 +22,6 @@ COLUMNS = (
     "abandoned_at", "reason_code", "reason_message", "alarm_code", "log_seq", "log_hash", "version", "created_at",
     "updated_at", "expires_at", "closed_at",
 )  # fmt: skip
-
-FIRST_MUTABLE = COLUMNS.index("reservation_price")  # everything before is fixed when the order is accepted
-MUTABLE = tuple(name for name in COLUMNS[FIRST_MUTABLE:] if name != "created_at")
 
 SELECTED = ", ".join(f"o.{name}" for name in COLUMNS)
 
@@ -55,24 +54,39 @@ LOOK_AT_LIVE = Statement(
         WHERE orders.id = live.id RETURNING 1
     ) SELECT set_config('surefill.marked', count(*)::text, false) FROM marked""",
 )
-INSERT = Statement(
-    "insert_order",
-    f"INSERT INTO orders ({', '.join(COLUMNS)}) VALUES ({', '.join(f'${n + 1}' for n in range(len(COLUMNS)))})",
-)
-# The trigger orders_version_rises refuses a version that is not the stored one plus one: a compare-and-set.
-UPDATE = Statement(
-    "update_order",
-    f"UPDATE orders SET {', '.join(f'{name} = ${n + 2}' for n, name in enumerate(MUTABLE))} WHERE id = $1",
-)
+
+
+@cache
+def _insert(columns: tuple[str, ...]) -> Statement:
+    marks = ", ".join(f"${place + 1}" for place in range(len(columns)))
+    return Statement(_named("insert_order", columns), f"INSERT INTO orders ({', '.join(columns)}) VALUES ({marks})")
+
+
+@cache
+def _update(columns: tuple[str, ...]) -> Statement:
+    # The trigger orders_version_rises refuses a version that is not the stored one plus one: a compare-and-set.
+    changes = ", ".join(f"{name} = ${place + 2}" for place, name in enumerate(columns))
+    return Statement(_named("update_order", columns), f"UPDATE orders SET {changes} WHERE id = $1")
+
+
+def _named(prefix: str, columns: tuple[str, ...]) -> str:
+    return f"{prefix}_{crc32(','.join(columns).encode()):08x}"
 
 
 def insert(order: Order) -> Call:
-    return Call(INSERT, _values(order))
+    """Every value costs as much as a small statement, so only what is not null is sent."""
+    given = [(name, value) for name, value in zip(COLUMNS, _values(order), strict=True) if value is not None]
+    return Call(_insert(tuple(name for name, _ in given)), [value for _, value in given])
 
 
-def update(order: Order) -> Call:
-    values = dict(zip(COLUMNS, _values(order), strict=True))
-    return Call(UPDATE, [order.id, *(values[name] for name in MUTABLE)])
+def update(before: Order, after: Order) -> Call:
+    """Only what has changed is sent; there are a few dozen ways in which an order changes."""
+    changed = [
+        (name, new)
+        for name, old, new in zip(COLUMNS, _values(before), _values(after), strict=True)
+        if old is not new and old != new
+    ]
+    return Call(_update(tuple(name for name, _ in changed)), [after.id, *(value for _, value in changed)])
 
 
 def from_row(row: Row) -> Order:

@@ -121,6 +121,14 @@ class Transaction:
         self._send(parts, values)
         return self._cursor.fetchall() if self._cursor.description is not None else []
 
+    def read(self, *calls: Call) -> list[Row]:
+        """Send the calls in one message that is a transaction of its own; the rows of the last one."""
+        parts, values = self._settings_first()
+        self._render(calls, parts, values)
+        self._send(parts, values)
+        self.finished = True
+        return self._cursor.fetchall() if self._cursor.description is not None else []
+
     def finish(self, *calls: Call, returning: str | None = None) -> str | None:
         """Send the calls and COMMIT in one message.
 
@@ -143,7 +151,11 @@ class Transaction:
         if self.begun:
             return [], []
         self.begun = True
-        parts: list[str] = ["BEGIN"]
+        parts, values = self._settings_first()
+        return ["BEGIN", *parts], values
+
+    def _settings_first(self) -> tuple[list[str], list[object]]:
+        parts: list[str] = []
         values: list[object] = []
         for name, value in self._settings.items():
             parts.append(f"SELECT set_config('{name}', %s, true)")
@@ -236,11 +248,15 @@ class Database:
         finally:
             pooled.close()
 
+    def read(self, *calls: Call, settings: Mapping[str, str] | None = None) -> list[Row]:
+        """The rows of the last call, read in one message. Raises what `transaction` raises."""
+        with self.transaction(settings) as transaction:
+            return transaction.read(*calls)
+
     def close(self) -> None:
         self.engine.dispose()
 
-    @staticmethod
-    def _abandon(pooled: PoolProxiedConnection) -> None:
+    def _abandon(self, pooled: PoolProxiedConnection) -> None:
         """Leave nothing open behind an error: roll back, or give the connection up when even that fails."""
         if not pooled.is_valid:
             return
@@ -248,6 +264,8 @@ class Database:
         try:
             if connection.closed:
                 pooled.invalidate()
+                # the server went away: what rests in the pool is dead as well, and nobody should meet it
+                self.engine.dispose()
             else:
                 with connection.cursor() as cursor:
                     cursor.execute("ROLLBACK")

@@ -6,7 +6,7 @@ import json
 from decimal import Decimal
 from uuid import uuid4
 
-from app.domain.audit_chain import GENESIS, link
+from app.domain.audit_chain import GENESIS, canonical, link
 from app.domain.orders import OrderType, Side
 from app.lifecycle.accept import AcceptedOrder, Refusal
 from app.lifecycle.cancel import Cancelled, CancelStored, TooLate, request_cancel
@@ -155,7 +155,7 @@ def test_the_audit_chain_of_an_order_can_be_recomputed(house: House) -> None:
     for row in rows:
         fields = dict(zip(names, row[2:], strict=True))
         assert _bytes(row[0]) == previous
-        previous = link(previous, fields)
+        previous = link(previous, canonical(fields))
         assert _bytes(row[1]) == previous
     assert len(rows) == 5
 
