@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from time import perf_counter
 from uuid import UUID
 
 import msgspec
@@ -46,15 +47,21 @@ def submit_order() -> Response:
     desk = intake()
     received_at = desk.ports.clock.now()
     caller = identify(desk.api_keys, received_at)
+    began = perf_counter()
     try:
         terms = _terms(desk, caller)
     except Problem as problem:
         refuse(desk.ports, caller.trader_id, problem.denials, actor(caller), received_at)
         raise
+    parsed = perf_counter()
     outcome = accept(desk.ports, desk.acceptance, caller.trader_id, terms, actor(caller), received_at)
     if isinstance(outcome, Refusal):
         raise denied(outcome.denials)
-    headers = {"Location": f"/api/v1/orders/{outcome.order_id}"}
+    validation = (parsed - began + outcome.rules_seconds) * 1000
+    headers = {
+        "Location": f"/api/v1/orders/{outcome.order_id}",
+        "Server-Timing": f"validation;dur={validation:.3f}",  # milliseconds: parsing and rules
+    }
     if outcome.stored is None:
         return json_answer(encode(outcome.document), 201, headers)
     headers["Idempotent-Replayed"] = "true"

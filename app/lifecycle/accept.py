@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+from time import perf_counter
 from uuid import UUID
 
 from app.domain.audit_chain import GENESIS
@@ -31,6 +32,8 @@ class AcceptedOrder:
     document: dict[str, object] | None
     stored: bytes | None
     """The stored document of an earlier request with the same key; `document` is None then."""
+    rules_seconds: float = 0.0
+    """How long the rules took: a measurement, nothing depends on it."""
 
     @property
     def replayed(self) -> bool:
@@ -67,19 +70,22 @@ def accept(
     def decide(view: AcceptanceView, chain: ChainHead) -> Accepting:
         nonlocal outcome, accepted
         accepted = None
+        rules_seconds = 0.0
         if view.earlier is not None:
             if view.earlier.request_fingerprint == terms.request_fingerprint:
                 outcome = AcceptedOrder(view.earlier.order_id, None, view.earlier.answer)
                 return Accepting()
             failed = [_key_reused(terms)]
         else:
+            began = perf_counter()
             failed = denials(terms, view)
+            rules_seconds = perf_counter() - began
         if failed:
             outcome = Refusal(tuple(failed))
             return Accepting(refusal=_refusal_entry(ports, trader_id, terms, failed, actor, received_at, chain, view))
         changes = _new_order(ports, policy, trader_id, terms, actor, received_at, view)
         accepted = changes.order
-        outcome = AcceptedOrder(accepted.id, order_document(accepted), None)
+        outcome = AcceptedOrder(accepted.id, order_document(accepted), None, rules_seconds)
         return Accepting(changes=changes)
 
     ports.store.accept(trader_id, terms, decide)

@@ -25,7 +25,7 @@ PAGE_EVENTS = 200
 """Events read for one place at a time. A socket holds at most four such pages: a megabyte for a slow client."""
 EVENTS_PER_ROUND = 1000
 """Events read in one round, about: a client that catches up on a year must not delay what is new for the others."""
-ROUND_SECONDS = 0.015
+ROUND_SECONDS = 0.025
 """Rounds are at least this far apart: under load one query reads what the wake-ups of many events asked for."""
 LOOK_SECONDS = 0.8
 """All heads are compared this often; the contract says once a second."""

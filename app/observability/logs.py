@@ -10,6 +10,9 @@ from datetime import UTC, datetime
 _OWN = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 
 
+_encode = json.JSONEncoder(default=str, ensure_ascii=False).encode
+
+
 class JsonLines(logging.Formatter):
     """One JSON object a line: time, level, process, logger, message, and what was given as `extra`."""
 
@@ -28,7 +31,7 @@ class JsonLines(logging.Formatter):
         line.update((name, value) for name, value in record.__dict__.items() if name not in _OWN)
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return json.dumps(line, default=str, ensure_ascii=False)
+        return _encode(line)
 
 
 def configure_logging(process: str, level: str) -> None:
