@@ -167,6 +167,8 @@ class TraderClient:
                 pass  # it is being started again; a refusal for good has been noted
             finally:
                 await client.disconnect()
+                # Garbage collection would close our session with it, in whichever thread it happens to run.
+                client.eio.http = None
             await asyncio.sleep(_PAUSE_SECONDS)
 
     def _auth(self) -> Json:

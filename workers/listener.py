@@ -38,6 +38,10 @@ def main() -> None:
             log.warning("listening was interrupted: %s", error)
             listener.close()
             stop.wait(backoff.failed())
+        except Exception:  # a fault about one order must not end the listening for all; it is said, with its trace
+            log.exception("listening failed; it begins anew")
+            listener.close()
+            stop.wait(backoff.failed())
     listener.close()
     process.close()
 
