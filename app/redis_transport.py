@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from kombu.transport import redis
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 
 class Channel(redis.Channel):
@@ -23,6 +24,13 @@ class Channel(redis.Channel):
         if self._kept is None or self._kept[0] is not pool:
             self._kept = (pool, super()._create_client())  # type: ignore[no-untyped-call] # as above
         return self._kept[1]
+
+    def _connparams(self, asynchronous: bool = False) -> Any:
+        # kombu restores unacknowledged messages through a channel that is closed by then, and ends its process with
+        # an AttributeError; a lost connection is what it is, and what the worker recovers from
+        if getattr(self.connection, "client", None) is None:
+            raise RedisConnectionError("the channel is closed")
+        return super()._connparams(asynchronous)  # type: ignore[no-untyped-call] # as above
 
 
 class Transport(redis.Transport):
