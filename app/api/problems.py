@@ -12,6 +12,7 @@ from werkzeug.exceptions import HTTPException
 from app.api.shapes import FieldProblem, ProblemDocument
 from app.domain.changes import NoSuchOrder
 from app.domain.risk_rules import Denial, DenialKind
+from app.lifecycle.ports import UnknownVenue
 from app.storage.transaction import DatabaseUnavailable, LostRace
 
 log = logging.getLogger(__name__)
@@ -121,6 +122,7 @@ def register(app: Flask) -> None:
     app.register_error_handler(NoSuchOrder, _of_no_such_order)
     app.register_error_handler(DatabaseUnavailable, _of_unavailable)
     app.register_error_handler(LostRace, _of_lost_race)
+    app.register_error_handler(UnknownVenue, _of_unknown_venue)
     app.register_error_handler(Exception, _of_fault)
 
 
@@ -176,6 +178,18 @@ def _of_lost_race(error: LostRace) -> Response:
             "Somebody else is changing the same thing at this moment; this request has stored nothing.",
             "Try again in a moment.",
             headers=headers,
+        )
+    )
+
+
+def _of_unknown_venue(error: UnknownVenue) -> Response:
+    """The order was sent to a venue that this system is not set up for any more: nobody here can ask it."""
+    return response(
+        Problem(
+            409,
+            "VENUE_NOT_CONFIGURED",
+            f"This order cannot be settled now: {error}. Nothing was changed.",
+            "Ask the operator to configure that venue again; the order is kept and looked at as soon as it is.",
         )
     )
 

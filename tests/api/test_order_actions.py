@@ -109,6 +109,18 @@ def test_an_acknowledged_failure_ends_at_once_when_the_absence_was_proven_before
     assert (answer.json["status"], answer.json["reason"]["code"]) == ("REJECTED", "ABANDONED")
 
 
+def test_giving_up_an_order_whose_venue_is_not_configured_says_so_and_changes_nothing(
+    house: House, ann: Client
+) -> None:
+    order = ann.order()
+    with house.working() as worker:
+        worker.fail(order)
+    house.rows("UPDATE orders SET venue = 'elsewhere', version = version + 1 WHERE id = %s", order["id"])
+    problem = problem_of(ann.post(f"/orders/{order['id']}/acknowledge"), 409, "VENUE_NOT_CONFIGURED")
+    assert "elsewhere" in problem["detail"]
+    assert _get(ann, order)["execution_state"] == "NEEDS_ATTENTION"
+
+
 def test_amending_is_refused_until_it_is_built(house: House, ann: Client) -> None:
     order = ann.order()
     path = f"/orders/{order['id']}"
