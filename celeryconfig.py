@@ -47,6 +47,7 @@ worker_cancel_long_running_tasks_on_connection_loss = False  # never kill a task
 worker_soft_shutdown_timeout = _settings.lease_seconds  # a step that has begun is finished
 worker_enable_soft_shutdown_on_idle = True  # retries that wait in memory are put back
 worker_concurrency = _settings.worker_concurrency
+worker_enable_remote_control = False  # or whoever reaches the broker could stop workers and revoke tasks with a word
 worker_send_task_events = False  # nobody listens; they cost a round trip a task
 task_send_sent_event = False
 worker_hijack_root_logger = False

@@ -78,6 +78,8 @@ class Settings:
     port: int = 8000
     bind_address: str = "127.0.0.1"
     """The interface the web processes listen on; 0.0.0.0 inside a container."""
+    hsts_seconds: int = 0
+    """How long browsers shall insist on TLS for this host (Strict-Transport-Security). 0, without TLS: nothing said."""
     data_folder: Path = PROJECT_ROOT / "var"
 
     database_url: str = field(default="", repr=False)
@@ -211,6 +213,7 @@ class Settings:
         return cls(
             port=read.integer("PORT", 8000, 1, 65535),
             bind_address=read.text("BIND_ADDRESS") or "127.0.0.1",
+            hsts_seconds=read.integer("HSTS_SECONDS", 0, 0, 10**9 - 1),
             data_folder=Path(read.text("DATA_FOLDER") or PROJECT_ROOT / "var").absolute(),
             database_url=owner,
             database_url_api=logins["api"],

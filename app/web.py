@@ -56,6 +56,7 @@ def _serve(app: Flask, settings: Settings) -> None:
     from app.api.groups import blueprint
     from app.api.health import health
     from app.api.intake import EXTENSION
+    from app.browsers import BrowserRules
     from app.observability.logs import configure_logging
 
     configure_logging("web", settings.log_level)
@@ -67,6 +68,8 @@ def _serve(app: Flask, settings: Settings) -> None:
     app.register_blueprint(blueprint)
     app.register_blueprint(health(lambda: serving.database, serving.redis_answers, newest_migration))
     live.attach(app, serving.process, serving.api_keys)
+    # outermost, so that it holds for what never reaches Flask as well
+    app.wsgi_app = BrowserRules(app.wsgi_app, hsts_seconds=settings.hsts_seconds)  # type: ignore[method-assign]
 
 
 class Serving:

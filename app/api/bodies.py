@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
+import socket
 from typing import Any, NoReturn
 
 from flask import request
+from gevent import Timeout, monkey  # type: ignore[import-untyped] # no types
 from gunicorn.http.errors import ParseException  # type: ignore[import-untyped] # it ships none
 
 from app.api.problems import Problem, invalid
@@ -14,6 +17,8 @@ from app.api.wording import shown, unknown_field
 from app.domain.risk_rules import Denial
 
 LARGEST_BODY = 64 * 1024
+BODY_SECONDS = 5.0
+"""The whole body arrives within this, or the request ends: a body that trickles must not hold its place for ever."""
 DEEPEST = 16
 MOST_UNKNOWN_FIELDS = 20
 """So many are named; a body of thousands must not cost a search for a likeness each."""
@@ -60,17 +65,40 @@ def _received() -> bytes:
     wanted = LARGEST_BODY + 1 if announced is None else announced
     parts: list[bytes] = []
     received = 0
+    # without gevent, in a development server, nothing can interrupt a read
+    patience = Timeout(BODY_SECONDS) if monkey.is_module_patched("socket") else None
     try:
+        if patience is not None:
+            patience.start()
         while received < wanted and (part := request.environ["wsgi.input"].read(wanted - received)):
             parts.append(part)
             received += len(part)
+    except Timeout as error:
+        if error is not patience:
+            raise
+        raise _too_slow() from None
     except (OSError, ParseException) as error:  # a connection that broke, and gunicorn's word for a chunk that is none
         raise _incomplete(f"The body could not be read: {shown(str(error)) or 'it broke off'}.") from None
+    finally:
+        if patience is not None:
+            patience.close()
     if received > LARGEST_BODY:
         raise _too_large()
     if announced is not None and received < announced:
         raise _incomplete(f"Only {received} of the body's {announced} bytes have arrived.")
     return b"".join(parts)
+
+
+def _too_slow() -> Problem:
+    # nobody reads the rest: otherwise the server would go on waiting for it before the connection may end
+    with contextlib.suppress(KeyError, OSError):
+        request.environ["gunicorn.socket"].shutdown(socket.SHUT_RD)
+    return Problem(
+        408,
+        "REQUEST_TIMEOUT",
+        f"The body did not arrive within {BODY_SECONDS:g} seconds.",
+        "Send it again, all at once.",
+    )
 
 
 def _too_large() -> Problem:

@@ -28,8 +28,6 @@ def _begin() -> None:
 def _end(response: Response) -> Response:
     headers = response.headers
     headers["X-Request-Id"] = g.request_id
-    headers["X-Content-Type-Options"] = "nosniff"
-    headers.setdefault("Cache-Control", "no-store")
     if log.isEnabledFor(logging.INFO):
         caller = g.get("caller")
         rule = request.url_rule
