@@ -92,7 +92,7 @@ def is_cross_site(environ: Environ) -> bool:
     """
     origin = environ.get("HTTP_ORIGIN")
     if origin is not None:
-        return _host_of(origin) != environ.get("HTTP_HOST", "").lower()
+        return _host_of(origin) != str(environ.get("HTTP_HOST", "")).lower()
     site = environ.get("HTTP_SEC_FETCH_SITE")
     if site not in ("cross-site", "same-site"):
         return False

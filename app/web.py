@@ -69,7 +69,8 @@ def _serve(app: Flask, settings: Settings) -> None:
     app.register_blueprint(health(lambda: serving.database, serving.redis_answers, newest_migration))
     live.attach(app, serving.process, serving.api_keys)
     # outermost, so that it holds for what never reaches Flask as well
-    app.wsgi_app = BrowserRules(app.wsgi_app, hsts_seconds=settings.hsts_seconds)  # type: ignore[method-assign]
+    ruled = BrowserRules(app.wsgi_app, hsts_seconds=settings.hsts_seconds)
+    app.wsgi_app = ruled  # type: ignore[assignment, method-assign] # how Flask is wrapped
 
 
 class Serving:
