@@ -58,6 +58,7 @@ def _serve(app: Flask, settings: Settings) -> None:
     from app.api.intake import EXTENSION
     from app.browsers import BrowserRules
     from app.observability.logs import configure_logging
+    from app.page.routes import blueprint as page
 
     configure_logging("web", settings.log_level)
     serving = Serving(settings)
@@ -67,6 +68,7 @@ def _serve(app: Flask, settings: Settings) -> None:
     problems.register(app)
     app.register_blueprint(blueprint)
     app.register_blueprint(health(lambda: serving.database, serving.redis_answers, newest_migration))
+    app.register_blueprint(page)
     live.attach(app, serving.process, serving.api_keys)
     # outermost, so that it holds for what never reaches Flask as well
     ruled = BrowserRules(app.wsgi_app, hsts_seconds=settings.hsts_seconds)
