@@ -18,8 +18,6 @@ broker_transport_options = {
     "socket_keepalive": True,
     "health_check_interval": 10,
     "retry_on_timeout": False,
-    "visibility_timeout": 60,  # a message lost with its worker comes back after this; the sweeper is faster
-    "unacked_restore_interval": 10,
     "queue_order_strategy": "priority",  # queues in the order in which the worker names them: cancels first
 }
 broker_pool_limit = 4

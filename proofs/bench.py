@@ -1,7 +1,7 @@
 """`make bench`: how fast it is beside PostgreSQL alone, and what an order costs. Writes `var/bench.json`.
 
 Speed: pgbench with the yardstick's three durable transactions an order, and Surefill, in turns on the same server with
-fsync and synchronous_commit on; medians. Latency: at half of the speed just measured, orders at random times. Cost:
+fsync and synchronous_commit on; the median of the turns' ratios. Latency: at half of the speed just measured, orders at random times. Cost:
 in a run of its own, through a proxy that counts what is said to PostgreSQL.
 """
 
@@ -54,7 +54,7 @@ _SEED = 7
 
 @dataclass
 class Speed:
-    """One round of each."""
+    """What the turns of each have given."""
 
     orders_per_second: list[float] = field(default_factory=list)
     pgbench_orders_per_second: list[float] = field(default_factory=list)
@@ -63,6 +63,17 @@ class Speed:
     """Of the system, while it was at full load, by process."""
     generator_seconds: float = 0.0
     """Of the load generator, in that time."""
+
+    def ratios(self) -> list[float]:
+        """Each turn of Surefill over the mean of PostgreSQL's turns just before and after it.
+
+        A machine whose speed drifts drifts for neighbours alike; medians of a whole run apart would compare a fast
+        minute of the one with a slow minute of the other.
+        """
+        turns = zip(self.pgbench_orders_per_second, self.pgbench_orders_per_second[1:], strict=False)
+        return [
+            ours / statistics.mean(neighbours) for ours, neighbours in zip(self.orders_per_second, turns, strict=True)
+        ]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -135,6 +146,7 @@ async def _speed_and_latency(
                 f"round {number} of {options.rounds}: PostgreSQL alone {speed.pgbench_orders_per_second[-1]:.0f}, "
                 f"Surefill {speed.orders_per_second[-1]:.0f} orders/s"
             )
+        speed.pgbench_orders_per_second.append(await pgbench.run(options.seconds))
         median = statistics.median(speed.orders_per_second)
         _say(f"latency at {median / 2:.0f} orders/s")
         await load.steady(median / 2, 2, _CANCEL_SHARE, _SEED)
@@ -143,11 +155,12 @@ async def _speed_and_latency(
         await load.steady(median / 2, options.latency_seconds, _CANCEL_SHARE, _SEED + 1)
         generator_share = (time.process_time() - generator) / (time.monotonic() - at)
         samples = vars(load.samples())
-    denominator = statistics.median(speed.pgbench_orders_per_second)
+    ratios = speed.ratios()
     return {
         "orders_per_second": round(median, 1),
-        "pgbench_orders_per_second": round(denominator, 1),
-        "ratio": round(median / denominator, 4),
+        "pgbench_orders_per_second": round(statistics.median(speed.pgbench_orders_per_second), 1),
+        "ratio": round(statistics.median(ratios), 4),
+        "ratio_of_rounds": [round(each, 4) for each in ratios],
         "cpu_ms_per_order": round(1000 * sum(speed.processor_seconds.values()) / speed.orders, 3),
         **{name: _percentiles(values) for name, values in samples.items()},
         "samples": {name: len(values) for name, values in samples.items()},
@@ -280,8 +293,8 @@ def _say(line: str) -> None:
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m proofs.bench", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=3, help="turns of pgbench and Surefill (3)")
-    parser.add_argument("--seconds", type=float, default=10, help="of each turn (10)")
+    parser.add_argument("--rounds", type=int, default=5, help="turns of Surefill, each between two of pgbench (5)")
+    parser.add_argument("--seconds", type=float, default=6, help="of each turn (6)")
     parser.add_argument("--warm-up", type=float, default=4, help="seconds of full load before the first turn (4)")
     parser.add_argument("--latency-seconds", type=float, default=20, help="at half load (20)")
     parser.add_argument("--traders", type=int, default=12, help="each with its own socket (12)")
