@@ -1,8 +1,8 @@
 """`make bench`: how fast it is beside PostgreSQL alone, and what an order costs. Writes `var/bench.json`.
 
 Speed: pgbench with the yardstick's three durable transactions an order, and Surefill, in turns on the same server with
-fsync and synchronous_commit on; the median of the turns' ratios. Latency: at half of the speed just measured, orders at random times. Cost:
-in a run of its own, through a proxy that counts what is said to PostgreSQL.
+fsync and synchronous_commit on; the median of the turns' ratios. Latency: at half of the speed just measured, orders
+at random times. Cost: in a run of its own, through a proxy that counts what is said to PostgreSQL.
 """
 
 from __future__ import annotations
