@@ -18,6 +18,7 @@ from sqlalchemy import (
     DateTime,
     Dialect,
     ForeignKey,
+    ForeignKeyConstraint,
     Identity,
     Index,
     Integer,
@@ -91,6 +92,11 @@ ID: Final = Uuid()
 def _references(table: str) -> ForeignKey:
     # RESTRICT everywhere: nothing here is ever deleted by way of something else.
     return ForeignKey(f"{table}.id", ondelete="RESTRICT")
+
+
+def _of_order(column: str = "order_id") -> ForeignKeyConstraint:
+    # Both columns: foreign keys look past row security, so the reference itself says whose order it is.
+    return ForeignKeyConstraint([column, "trader_id"], ["orders.id", "orders.trader_id"], ondelete="RESTRICT")
 
 
 def _positive(table: str, *columns: str) -> list[CheckConstraint]:
@@ -225,7 +231,7 @@ orders: Final = Table(
     Column("max_slippage_bps", Integer),
     Column("max_wait_seconds", Integer),
     Column("venue", Text, nullable=False),
-    Column("parent_id", ID, _references("orders")),
+    Column("parent_id", ID),
     Column("execution_path", Text, nullable=False),
     Column("reservation_price", MONEY, nullable=False),
     Column("status", ORDER_STATUS, nullable=False),
@@ -261,6 +267,8 @@ orders: Final = Table(
     Column("closed_at", TIME),
     UniqueConstraint("trader_id", "idempotency_key", name="orders_idempotency"),
     UniqueConstraint("venue", "venue_order_id", name="orders_venue_order"),
+    UniqueConstraint("id", "trader_id", name="orders_of_trader"),
+    _of_order("parent_id"),
     CheckConstraint("length(idempotency_key) BETWEEN 1 AND 255", name="orders_idempotency_key_check"),
     _one_of("orders", "side", "BUY", "SELL"),
     _one_of("orders", "time_in_force", "DAY", "GTC", "IOC", "FOK"),
@@ -302,7 +310,7 @@ Index("idx_orders_stray", orders.c.stray_due_at, postgresql_where=orders.c.stray
 order_attempts: Final = Table(
     "order_attempts",
     metadata,
-    Column("order_id", ID, _references("orders"), nullable=False),
+    Column("order_id", ID, nullable=False),
     Column("kind", Text, nullable=False),
     Column("number", Integer, nullable=False),
     Column("trader_id", ID, nullable=False),
@@ -315,6 +323,7 @@ order_attempts: Final = Table(
     Column("error_code", Text),
     Column("evidence", Text),
     PrimaryKeyConstraint("order_id", "kind", "number"),
+    _of_order(),
     _one_of("order_attempts", "kind", "SUBMIT", "CANCEL", "REPLACE"),
     *_positive("order_attempts", "number"),
     _one_of("order_attempts", "outcome", "ACCEPTED", "REFUSED", "UNKNOWN", "KNOWN_ALREADY", "TAKEN", "SENDER_GONE"),
@@ -325,7 +334,7 @@ fills: Final = Table(
     "fills",
     metadata,
     Column("id", ID, primary_key=True),
-    Column("order_id", ID, _references("orders"), nullable=False),
+    Column("order_id", ID, nullable=False),
     Column("trader_id", ID, nullable=False),
     Column("symbol", Text, nullable=False),
     Column("side", Text, nullable=False),
@@ -344,6 +353,7 @@ fills: Final = Table(
     Column("created_at", TIME, nullable=False),
     # I6: a stream, a poll and a back-fill name the same fill by these three.
     UniqueConstraint("venue", "venue_order_id", "cumulative_quantity", name="fills_identity"),
+    _of_order(),
     *_positive("fills", "quantity_filled", "price_at_fill"),
     CheckConstraint("quantity_filled <= cumulative_quantity", name="fills_within_cumulative"),
 )
@@ -357,12 +367,13 @@ order_events: Final = Table(
     metadata,
     Column("trader_id", ID, _references("traders"), nullable=False),
     Column("seq", BigInteger, nullable=False),
-    Column("order_id", ID, _references("orders"), nullable=False),
+    Column("order_id", ID, nullable=False),
     Column("event", Text, nullable=False),
     # The whole event but for its seq.
     Column("payload", JSON, nullable=False),
     Column("recorded_at", TIME, nullable=False),
     PrimaryKeyConstraint("trader_id", "seq"),
+    _of_order(),
     *_positive("order_events", "seq"),
 )
 Index("idx_order_events_order", order_events.c.order_id, order_events.c.seq)
@@ -381,7 +392,7 @@ execution_logs: Final = Table(
     Column("actor", Text, nullable=False),
     Column("credential", Text),
     Column("action", ACTION, nullable=False),
-    Column("order_id", ID, _references("orders")),
+    Column("order_id", ID),
     Column("status", ORDER_STATUS),
     Column("status_before", ORDER_STATUS),
     Column("execution_state", Text),
@@ -409,12 +420,26 @@ execution_logs: Final = Table(
     Column("timestamp", TIME, nullable=False),
     Column("software_version", Text, nullable=False),
     Column("created_at", TIME, nullable=False),
+    Column("commission", MONEY),
+    Column("stop_loss", MONEY),
+    Column("take_profit", MONEY),
+    Column("max_slippage_bps", Integer),
+    Column("max_wait_seconds", Integer),
+    Column("parent_id", ID),
     UniqueConstraint("chain_id", "chain_seq", name="execution_logs_chain"),
+    _of_order(),
+    CheckConstraint("order_id IS NULL OR trader_id IS NOT NULL", name="execution_logs_order_has_trader"),
+    CheckConstraint(
+        "(chain_id = order_id) IS TRUE OR (chain_id = trader_id) IS TRUE OR (order_id IS NULL AND trader_id IS NULL)",
+        name="execution_logs_own_chain",
+    ),
     *_positive("execution_logs", "chain_seq"),
 )
 Index("idx_execution_logs_trader_timestamp", execution_logs.c.trader_id, execution_logs.c.timestamp.desc())
 Index("idx_execution_logs_order", execution_logs.c.order_id)
 Index("idx_execution_logs_action", execution_logs.c.action)
+Index("idx_execution_logs_sequence", execution_logs.c.recorded_xid, execution_logs.c.position)
+Index("idx_execution_logs_timestamp", execution_logs.c.timestamp, execution_logs.c.position)
 
 # Heads of the chains that are not an order's; an order carries its own.
 audit_chains: Final = Table(
@@ -424,4 +449,10 @@ audit_chains: Final = Table(
     Column("trader_id", ID),
     Column("seq", Integer, nullable=False),
     Column("hash", LargeBinary, nullable=False),
+    # Refusals in that minute; beyond a bound they are counted here and not written one by one.
+    Column("refusal_minute", TIME),
+    Column("refusals", Integer, nullable=False, server_default=text("0")),
+    CheckConstraint("refusals >= 0", name="audit_chains_refusals_check"),
+    CheckConstraint("trader_id IS NULL OR chain_id = trader_id", name="audit_chains_own_chain"),
 )
+Index("idx_audit_chains_refusals", audit_chains.c.refusal_minute, postgresql_where=audit_chains.c.refusals > 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -14,6 +15,8 @@ from psycopg2.extras import Json
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
 
 Row = Mapping[str, Any]
+
+_places = itertools.count(1)  # in whichever chain: no two rows ask for the same one
 
 
 def trader(trader_id: UUID, **changes: Any) -> Row:
@@ -149,8 +152,8 @@ def order_event(trader_id: UUID, order_id: UUID, **changes: Any) -> Row:
 def execution_log(trader_id: UUID | None, order_id: UUID | None, **changes: Any) -> Row:
     return {
         "id": uuid4(),
-        "chain_id": uuid4(),
-        "chain_seq": 1,
+        "chain_id": order_id or trader_id or uuid4(),
+        "chain_seq": next(_places),
         "previous_hash": b"\x00",
         "hash": b"\x01",
         "trader_id": trader_id,
@@ -164,7 +167,7 @@ def execution_log(trader_id: UUID | None, order_id: UUID | None, **changes: Any)
 
 
 def audit_chain(trader_id: UUID | None, **changes: Any) -> Row:
-    return {"chain_id": uuid4(), "trader_id": trader_id, "seq": 1, "hash": b"\x01"} | changes
+    return {"chain_id": trader_id or uuid4(), "trader_id": trader_id, "seq": 1, "hash": b"\x01"} | changes
 
 
 def rows_of(trader_id: UUID, order_id: UUID) -> dict[str, Row]:

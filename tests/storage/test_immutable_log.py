@@ -229,7 +229,7 @@ def test_the_log_outlives_a_trader(session: Begin) -> None:
 def test_rows_are_numbered_and_know_their_transaction(session: Begin) -> None:
     worker = session("surefill_worker")
     for place in (1, 2):
-        worker.insert("execution_logs", rows.execution_log(ANN, ANNS_ORDER, chain_id=ANN, chain_seq=place))
+        worker.insert("execution_logs", rows.execution_log(ANN, ANNS_ORDER, chain_id=ANN, chain_seq=place + 100))
     numbered = worker(
         "SELECT position, recorded_xid = pg_current_xact_id() FROM execution_logs WHERE chain_id = %s"
         " ORDER BY chain_seq",
@@ -246,3 +246,31 @@ def test_a_place_is_given_and_not_chosen(session: Begin, table: str) -> None:
     worker = session("surefill_worker")
     with worker.refused(psycopg2.errors.GeneratedAlways):
         worker.insert(table, {**rows.another(table, ANN, ANNS_ORDER), "position": 1})
+
+
+GIVES_ITS_OWN = {
+    "position": "INSERT INTO execution_logs ({names}, position) OVERRIDING SYSTEM VALUE VALUES ({marks}, 1)",
+    "recorded_xid": "INSERT INTO execution_logs ({names}, recorded_xid) VALUES ({marks}, '3')",
+}
+
+
+@pytest.mark.parametrize("column", GIVES_ITS_OWN)
+@pytest.mark.parametrize("role", [*LOGINS, OWNER])
+def test_no_role_numbers_its_rows_itself(session: Begin, role: str, column: str) -> None:
+    """The order of the log's tree rests on these two: a row may not slip in where the tree has been already."""
+    begun = session(role, trader_id=ANN)
+    row = rows.execution_log(ANN, None)
+    statement = GIVES_ITS_OWN[column].format(names=", ".join(row), marks=", ".join(["%s"] * len(row)))
+    if (role, column) == (OWNER, "position"):
+        begun(statement, *row.values())  # it may, and gains nothing: the transaction comes first in the tree's order
+        return
+    with begun.refused(InsufficientPrivilege):
+        begun(statement, *row.values())
+
+
+def test_the_owner_cannot_write_a_row_as_an_earlier_transaction_though_it_has_every_right(session: Begin) -> None:
+    owner = session(OWNER)
+    owner.insert("execution_logs", rows.execution_log(ANN, None))
+    with owner.refused(InsufficientPrivilege) as refusal:
+        owner.insert("execution_logs", {**rows.execution_log(ANN, None), "recorded_xid": "3"})
+    assert "row-level security" in str(refusal.value)

@@ -101,6 +101,18 @@ def test_down_and_up_again_on_data(empty: Database) -> None:
     assert _query(empty, "SELECT count(*) FROM execution_logs") == [(2,)]
 
 
+def test_each_step_down_and_up_again_keeps_the_rows(empty: Database) -> None:
+    empty.upgrade()
+    fill_for_two_traders(empty)
+    forced = "SELECT relname FROM pg_class WHERE relforcerowsecurity ORDER BY 1"
+    before = _query(empty, forced)
+    empty.downgrade(revision="0001")
+    assert _query(empty, forced) == before
+    empty.upgrade()
+    assert _query(empty, forced) == before
+    assert _query(empty, "SELECT count(*) FROM execution_logs") == [(2,)]
+
+
 @pytest.mark.parametrize("options", [(), ("erase-audit-log=no",), ("erase-audit-log",)])
 def test_down_refuses_to_erase_audit_rows_unless_told_to(empty: Database, options: tuple[str, ...]) -> None:
     empty.upgrade()

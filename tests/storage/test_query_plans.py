@@ -102,8 +102,8 @@ QUERIES = {
     ),
     "an order": (
         f"SELECT * FROM orders WHERE id = '{NO_ORDER}'",
-        "orders_pkey",
-        ["id ="],
+        "orders_of_trader",
+        ["id =", MINE],
     ),
     "an order by its idempotency key": (
         "SELECT * FROM orders WHERE idempotency_key = '7'",

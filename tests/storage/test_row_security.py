@@ -9,6 +9,7 @@ import psycopg2.errors
 import pytest
 from psycopg2.errors import InsufficientPrivilege
 
+from app.storage.tables import execution_logs
 from tests.storage import rows
 from tests.storage.clusters import LOGINS, OWNER, Database
 from tests.storage.sessions import ANN, ANNS_ORDER, BEN, BENS_ORDER, Session
@@ -44,7 +45,9 @@ WORKER = {
     "execution_logs": "SI",
     "audit_chains": "SIU",
 }
-COMPLIANCE = dict.fromkeys(("execution_logs", "orders", "fills", "order_attempts", "order_events", "traders"), "S")
+COMPLIANCE = dict.fromkeys(
+    ("execution_logs", "orders", "fills", "order_attempts", "order_events", "traders", "audit_chains"), "S"
+)
 RIGHTS = {"surefill_api": API, "surefill_worker": WORKER, "surefill_compliance": COMPLIANCE}
 # Not row security but plain rights: no trader owns these.
 UNOWNED = {
@@ -124,7 +127,10 @@ def test_every_table_with_a_trader_has_row_security_that_binds_its_owner_too(sch
 def test_a_login_has_the_rights_written_here_and_no_others(schema: Database, login: str) -> None:
     words = {"S": "SELECT", "I": "INSERT", "U": "UPDATE"}
     expected = {
-        (table, words[letter]) for table, letters in (RIGHTS[login] | UNOWNED[login]).items() for letter in letters
+        (table, words[letter])
+        for table, letters in (RIGHTS[login] | UNOWNED[login]).items()
+        for letter in letters
+        if (table, letter) != ("execution_logs", "I")  # column by column
     }
     granted = schema.cluster.execute(
         "SELECT table_name, privilege_type FROM information_schema.table_privileges"
@@ -137,11 +143,19 @@ def test_a_login_has_the_rights_written_here_and_no_others(schema: Database, log
         f" aclexplode(attacl) WHERE grantee = '{login}'::regrole",
         schema.name,
     )
-    assert set(columns) == (
-        {("traders", "trading_state", "UPDATE"), ("traders", "updated_at", "UPDATE")}
-        if login == "surefill_worker"
-        else set()
-    )
+    halts = {("traders", "trading_state", "UPDATE"), ("traders", "updated_at", "UPDATE")}
+    # A row's number and transaction are the database's to give.
+    logged = {
+        ("execution_logs", column.name, "INSERT")
+        for column in execution_logs.c
+        if column.name not in ("position", "recorded_xid")
+    }
+    expected_columns = {
+        "surefill_api": logged,
+        "surefill_worker": logged | halts,
+        "surefill_compliance": set(),
+    }
+    assert set(columns) == expected_columns[login]
     functions = schema.cluster.execute(
         f"SELECT proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace"
         f" AND has_function_privilege('{login}', oid, 'EXECUTE')",
@@ -191,7 +205,7 @@ def test_a_trader_writes_rows_of_their_own_and_of_nobody_else(session: Begin, ta
     with api.refused(InsufficientPrivilege) as refusal:
         api.insert(table, _new_row(api, table, BEN))
     assert "row-level security" in str(refusal.value)
-    if table == "accounts":  # Ann has hers, so a second one gets as far as the key
+    if table in ("accounts", "audit_chains"):  # Ann has hers, so a second one gets as far as the key
         with api.refused(psycopg2.errors.UniqueViolation):
             api.insert(table, _new_row(api, table, ANN))
     else:
@@ -364,7 +378,7 @@ def test_a_worker_sees_all_traders(session: Begin, table: str) -> None:
 def test_a_worker_writes_for_all_traders(session: Begin, table: str) -> None:
     worker = session("surefill_worker")
     for trader_id in (ANN, BEN):
-        if table in ("accounts", "event_counters"):
+        if table in ("accounts", "event_counters", "audit_chains"):
             with worker.refused(psycopg2.errors.UniqueViolation):
                 worker.insert(table, _new_row(worker, table, trader_id))
         else:
@@ -407,7 +421,7 @@ def test_the_owner_writes_what_it_administers_and_nothing_else(session: Begin, t
             owner.insert(table, row)
         assert "row-level security" in str(refusal.value)
         return
-    if table in ("accounts", "event_counters"):
+    if table in ("accounts", "event_counters", "audit_chains"):
         owner(f"DELETE FROM {table} WHERE trader_id = %s", ANN)
     owner.insert(table, row)
 
@@ -505,3 +519,45 @@ def test_switching_row_security_off_is_an_error_and_no_way_around_it(session: Be
     begun("SET LOCAL row_security = off")
     with begun.refused(InsufficientPrivilege):
         begun("SELECT * FROM orders")
+
+
+# -- what references and chains would let through --------------------------------------------------------------------
+
+OF_ORDERS = ["order_events", "execution_logs", "fills", "order_attempts"]
+
+
+@pytest.mark.parametrize("table", OF_ORDERS)
+@pytest.mark.parametrize("login", ["surefill_api", "surefill_worker"])
+def test_a_row_of_one_trader_cannot_point_at_the_order_of_another(session: Begin, login: str, table: str) -> None:
+    """A foreign key looks past row security: with one column it would tell Ann that Ben's order exists."""
+    begun = session(login, trader_id=ANN)
+    row = {**rows.another(table, ANN, BENS_ORDER)}
+    with begun.refused(psycopg2.errors.ForeignKeyViolation, InsufficientPrivilege) as refusal:
+        begun.insert(table, row)
+    assert isinstance(refusal.value, InsufficientPrivilege) == ("I" not in RIGHTS[login].get(table, ""))
+    if table == "execution_logs":  # of a reference of two columns, a null would leave nothing to check
+        with begun.refused(psycopg2.errors.CheckViolation, InsufficientPrivilege):
+            begun.insert(table, {**row, "trader_id": None})
+
+
+@pytest.mark.parametrize("login", ["surefill_api", "surefill_worker"])
+def test_an_order_cannot_have_the_order_of_another_trader_as_its_parent(session: Begin, login: str) -> None:
+    begun = session(login, trader_id=ANN)
+    with begun.refused(psycopg2.errors.ForeignKeyViolation):
+        begun.insert("orders", rows.order(ANN, parent_id=BENS_ORDER))
+    begun.insert("orders", rows.order(ANN, parent_id=ANNS_ORDER))
+
+
+@pytest.mark.parametrize("login", ["surefill_api", "surefill_worker"])
+@pytest.mark.parametrize("chain", [BEN, BENS_ORDER, uuid4()], ids=["trader", "order", "nobody"])
+def test_nobody_takes_a_place_in_a_chain_that_is_not_the_row_s_own(session: Begin, login: str, chain: UUID) -> None:
+    begun = session(login, trader_id=ANN)
+    for order_id in (ANNS_ORDER, None):
+        with begun.refused(psycopg2.errors.CheckViolation):
+            begun.insert("execution_logs", rows.execution_log(ANN, order_id, chain_id=chain))
+    with begun.refused(psycopg2.errors.CheckViolation):
+        begun.insert("audit_chains", rows.audit_chain(ANN, chain_id=chain))
+
+
+def test_compliance_reads_the_heads_of_all_chains(session: Begin) -> None:
+    assert _seen(session("surefill_compliance"), "audit_chains") == {ANN, BEN}
