@@ -12,6 +12,7 @@ from uuid import UUID
 from app.domain.order_states import ExecutionState
 from app.domain.orders import Order
 from app.lifecycle.advance import sender_died
+from app.lifecycle.halts import cancel_what_is_halted
 from app.observability.logs import configure_logging
 from app.settings import load_settings_or_exit
 from app.storage.transaction import DatabaseUnavailable
@@ -37,6 +38,7 @@ class Sweeper:
     def run_once(self) -> int:
         """One look at what is overdue; how many were put on the queue."""
         ports, now = self._process.ports, self._process.ports.clock.now()
+        cancel_what_is_halted(ports)
         overdue = [
             order
             for order in ports.store.due(now, AT_ONCE)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from uuid import UUID
-
 from flask import Response
 
 from app.api.problems import not_supported_yet
-from app.api.routes import ADMIN, COMPLIANCE, READ, blueprint, enter
+from app.api.routes import COMPLIANCE, READ, blueprint, enter
 
 
 @blueprint.get("/reports/executions")
@@ -15,20 +13,6 @@ def report_executions() -> Response:
     """A download of the trader's executions."""
     enter(READ)
     raise not_supported_yet("The report of executions")
-
-
-@blueprint.route("/admin/halts", methods=["GET", "POST"])
-def halts() -> Response:
-    """Trading halts."""
-    enter(ADMIN)
-    raise not_supported_yet("Halting over the API")
-
-
-@blueprint.delete("/admin/halts/<uuid:halt_id>")
-def lift_halt(halt_id: UUID) -> Response:  # noqa: ARG001 - the route names it
-    """Lift a trading halt."""
-    enter(ADMIN)
-    raise not_supported_yet("Halting over the API")
 
 
 @blueprint.get("/compliance/audit")

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 from hashlib import sha256
 from typing import TypeVar
+from uuid import UUID
 
 from flask import request
 
 from app.api.bodies import Fields, Number, Value, fields_of, unknown_fields
 from app.api.problems import Problem, invalid
 from app.api.wording import one_of, shown
+from app.domain.halts import HaltScope
 from app.domain.money import DECIMAL_PLACES, INTEGER_DIGITS
 from app.domain.orders import OrderType, Side, TimeInForce
 from app.domain.risk_rules import Denial, OrderTerms
@@ -24,12 +27,15 @@ ORDER_FIELDS = (
     "max_slippage_bps", "max_wait_seconds", "venue",
 )  # fmt: skip
 AMEND_FIELDS = ("price", "quantity")
+HALT_FIELDS = ("scope", "trader_id", "symbol", "reason", "cancel_exits")
 NOT_YET = ("stop_loss", "take_profit", "max_slippage_bps")
+LONGEST_SENTENCE = 500
 LONGEST_WAIT_SECONDS = 31_536_000  # a year; no order lives longer
 
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE]([+-]?[0-9]{1,3}))?")
 _INTEGER = re.compile(r"-?[0-9]{1,12}")
 _SYMBOL = re.compile(r"[A-Z0-9][A-Z0-9./_-]{0,31}")
+_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _KEY = re.compile(r"[!-~]{1,255}")
 _LONGEST_NUMBER = 64
 _LARGEST_EXPONENT = 30
@@ -119,6 +125,47 @@ def amendment(body: bytes) -> dict[str, Decimal]:
     if read.errors:
         raise invalid(read.errors)
     return given
+
+
+@dataclass(frozen=True, slots=True)
+class HaltRequest:
+    """What an administrator wants halted."""
+
+    scope: HaltScope
+    trader_id: UUID | None
+    symbol: str | None
+    reason: str
+    cancel_exits: bool
+
+
+def halt_request(body: bytes) -> HaltRequest:
+    """Raises Problem 400, 422."""
+    fields = fields_of(body)
+    read = _Reading(fields)
+    scope = read.word("scope", HaltScope)
+    trader_id = read.identifier("trader_id", required=scope is HaltScope.TRADER)
+    symbol = read.symbol() if scope is HaltScope.SYMBOL else None
+    for name, its_scope in (("trader_id", HaltScope.TRADER), ("symbol", HaltScope.SYMBOL)):
+        if scope not in (None, its_scope):
+            read.not_with(name, f"A halt with the scope {scope} has no {name}", "Leave it out, or change the scope.")
+    reason = read.sentence("reason", required=True)
+    cancel_exits = read.flag("cancel_exits")
+    read.errors.extend(unknown_fields(fields, HALT_FIELDS))
+    if read.errors:
+        raise invalid(read.errors)
+    if scope is None or reason is None:
+        raise RuntimeError("a required field is missing and no error says so")
+    return HaltRequest(scope, trader_id, symbol, reason, cancel_exits)
+
+
+def reason_of(fields: Fields) -> str | None:
+    """The reason that a body gives, if any. Raises Problem 422."""
+    read = _Reading(fields)
+    reason = read.sentence("reason")
+    read.errors.extend(unknown_fields(fields, ("reason",)))
+    if read.errors:
+        raise invalid(read.errors)
+    return reason
 
 
 class _Reading:
@@ -235,6 +282,37 @@ class _Reading:
             "venue",
         )
         return None
+
+    def identifier(self, name: str, *, required: bool = False) -> UUID | None:
+        text = self._text(name, required=required)
+        if text is None:
+            return None
+        if _UUID.fullmatch(text):
+            return UUID(text)
+        self._wrong("INVALID_VALUE", f"{name} is {shown(text) or 'empty'}, which is no id.", "Use a UUID.", name)
+        return None
+
+    def sentence(self, name: str, *, required: bool = False) -> str | None:
+        """A text of one to 500 printable characters."""
+        text = self._text(name, required=required)
+        if text is None:
+            return None
+        if len(text.strip()) >= 1 and len(text) <= LONGEST_SENTENCE and text.isprintable():
+            return text.strip()
+        expected = f"1 to {LONGEST_SENTENCE} printable characters"
+        self._wrong("INVALID_VALUE", f"{name} must have {expected}.", f"Give {expected}.", name)
+        return None
+
+    def flag(self, name: str) -> bool:
+        value = self._fields.get(name)
+        if value is None or isinstance(value, bool):
+            return bool(value)
+        self._wrong_type(name, value, "true or false")
+        return False
+
+    def not_with(self, name: str, message: str, suggestion: str) -> None:
+        if self._fields.get(name) is not None:
+            self._wrong("CONTRADICTION", f"{message}.", suggestion, name)
 
     def not_yet(self, name: str) -> None:
         if self._fields.get(name) is not None:

@@ -1,15 +1,20 @@
-"""`halt on`, `halt off`."""
+"""`halt on`, `halt off`: the kill switch. Without --trader and --symbol it is everybody and everything."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import click
 from flask.cli import AppGroup
 
-from app.cli.surroundings import NotYet, administration, command
-from app.lifecycle.traders import set_trading_state
+from app.cli.surroundings import SystemClock, TimeOrderedIds, administration, administrator, command, database
+from app.domain.halts import HaltScope
+from app.lifecycle.halts import HaltDesk, impose, lift
+from app.storage.halts import NoSuchTarget, PostgresHalts
+from app.storage.traders import StoredTrader
+from app.version import VERSION
 
 halt = AppGroup("halt", help="Stop and resume trading.")
 
@@ -22,26 +27,49 @@ def _options(run: Callable[..., Any]) -> Callable[..., Any]:
 
 @halt.command("on")
 @_options
+@click.option("--cancel-exits", is_flag=True, help="Cancel protective exits, too: positions are unprotected then.")
 @command
-def on(id_or_name: str | None, symbol: str | None, reason: str) -> None:
-    """Refuse new orders, and cancel what has not been sent."""
-    _set("HALTED", id_or_name, symbol, reason or "Halted by an administrator.")
+def on(id_or_name: str | None, symbol: str | None, reason: str, cancel_exits: bool) -> None:
+    """Refuse new orders, send nothing any more, cancel what is open."""
+    scope, trader = _target(id_or_name, symbol)
+    with _desk() as desk:
+        try:
+            made, new = impose(
+                desk, scope, trader.id if trader else None, symbol, reason or "Halted by an administrator.",
+                cancel_exits=cancel_exits,
+            )  # fmt: skip
+        except NoSuchTarget:
+            raise click.ClickException(f"there is no symbol {symbol}; nothing was halted") from None
+    click.echo(f"{_name(trader, symbol)} {'is now' if new else 'was already'} HALTED (halt {made.id})")
 
 
 @halt.command("off")
 @_options
 @command
 def off(id_or_name: str | None, symbol: str | None, reason: str) -> None:
-    """Take orders again."""
-    _set("ACTIVE", id_or_name, symbol, reason or "Resumed by an administrator.")
+    """Lift that halt. Others that cover the same orders stay."""
+    scope, trader = _target(id_or_name, symbol)
+    with _desk() as desk:
+        active = desk.store.active(scope, trader.id if trader else None, symbol)
+        if active is not None:
+            lift(desk, active.id, reason or "Resumed by an administrator.")
+    click.echo(f"{_name(trader, symbol)} {'was not halted' if active is None else 'is now ACTIVE'}")
 
 
-def _set(state: str, id_or_name: str | None, symbol: str | None, reason: str) -> None:
-    if symbol is not None:
-        raise NotYet("a halt of one symbol is not there yet: halt traders with --trader")
+@contextmanager
+def _desk() -> Iterator[HaltDesk]:
+    with database("owner") as owner:
+        yield HaltDesk(PostgresHalts(owner), SystemClock(), TimeOrderedIds(), administrator(), VERSION)
+
+
+def _target(id_or_name: str | None, symbol: str | None) -> tuple[HaltScope, StoredTrader | None]:
+    if id_or_name is not None and symbol is not None:
+        raise click.UsageError("give --trader or --symbol, not both: a halt stops one or the other")
     if id_or_name is None:
-        raise NotYet("a halt of everybody is not there yet: halt traders with --trader")
+        return (HaltScope.GLOBAL if symbol is None else HaltScope.SYMBOL), None
     with administration() as admin:
-        trader = admin.store.find(id_or_name)
-        changed = set_trading_state(admin, trader.id, state, reason)
-    click.echo(f"{trader.name} {'is now' if changed else 'was already'} {state}")
+        return HaltScope.TRADER, admin.store.find(id_or_name)
+
+
+def _name(trader: StoredTrader | None, symbol: str | None) -> str:
+    return trader.name if trader else symbol or "everything"

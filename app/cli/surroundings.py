@@ -63,12 +63,16 @@ class NotConfigured(click.ClickException):
     exit_code = 2
 
 
-class _Clock:
+class SystemClock:
+    """The host's clock."""
+
     def now(self) -> datetime:
         return datetime.now(UTC)
 
 
-class _Ids:
+class TimeOrderedIds:
+    """UUIDs of version 7."""
+
     def new(self) -> UUID:
         return time_ordered_uuid(datetime.now(UTC), secrets.randbits(RANDOM_BITS))
 
@@ -123,7 +127,7 @@ def database(login: DatabaseLogin) -> Iterator[Database]:
 def administration() -> Iterator[Administration]:
     """Traders and keys, with the owner's login."""
     with database("owner") as owner:
-        yield Administration(PostgresTraders(owner), _Clock(), _Ids(), administrator(), VERSION)
+        yield Administration(PostgresTraders(owner), SystemClock(), TimeOrderedIds(), administrator(), VERSION)
 
 
 def administrator() -> Actor:

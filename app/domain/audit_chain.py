@@ -14,10 +14,13 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from hashlib import sha256
+from uuid import UUID
 
 from app.domain.money import plain
 
 GENESIS = bytes(32)
+SYSTEM_CHAIN = UUID("00000000-0000-8000-8000-000000000001")
+"""The chain of what concerns neither an order nor a single trader."""
 
 _encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode
 

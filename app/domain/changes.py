@@ -10,6 +10,7 @@ from typing import Generic, TypeVar
 from uuid import UUID
 
 from app.domain.documents import Json
+from app.domain.halts import Halt
 from app.domain.orders import Order
 from app.domain.positions import Account, Position
 
@@ -64,6 +65,14 @@ class FillRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Imposing:
+    """What one transaction decided about a halt: how the halt stands, and the audit row (none: it stood so before)."""
+
+    halt: Halt
+    log: LogEntry | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class AttemptStarted:
     kind: str
     number: int
@@ -97,6 +106,8 @@ class Changes:
     attempts_ended: list[AttemptEnded] = field(default_factory=list)
     log: list[LogEntry] = field(default_factory=list)
     feed: list[FeedEvent] = field(default_factory=list)
+    halts: list[Imposing] = field(default_factory=list)
+    """Halts that what happened to the order calls for, with their rows in the trader's own chain."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +121,10 @@ class Held:
     """Executions recorded so far: cumulative quantity -> quantity."""
     instrument_status: str | None = None
     trading_state: str | None = None
+    halt: Halt | None = None
+    """An active halt that covers the order."""
+    trader_chain: ChainHead | None = None
+    """The trader's own audit chain; read only where the gate is closed, so that a halt may be written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +146,10 @@ class Verdict(Generic[T]):
 
 class BooksNeeded(Exception):
     """A decision moves money, but the account is not locked: the store repeats it with the books."""
+
+
+class GateNeeded(Exception):
+    """A decision halts trading, but the gate is not closed: the store repeats it behind the closed gate."""
 
 
 class NoSuchOrder(Exception):

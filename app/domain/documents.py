@@ -6,6 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from app.domain.audit_chain import time_text
+from app.domain.halts import Halt
 from app.domain.money import plain
 from app.domain.order_events import Reason
 from app.domain.orders import Order
@@ -23,6 +24,24 @@ def time_or_none(at: datetime | None) -> str | None:
 
 def reason_document(reason: Reason | None) -> Json | None:
     return None if reason is None else {"code": reason.code, "message": reason.message}
+
+
+def halt_document(halt: Halt) -> Json:
+    """A halt's public form."""
+    return {
+        "id": str(halt.id),
+        "scope": halt.scope,
+        "trader_id": None if halt.trader_id is None else str(halt.trader_id),
+        "symbol": halt.symbol,
+        "code": halt.code,
+        "reason": halt.reason,
+        "cancel_exits": halt.cancel_exits,
+        "halted_by": halt.halted_by,
+        "created_at": time_text(halt.created_at),
+        "lifted_at": time_or_none(halt.lifted_at),
+        "lifted_by": halt.lifted_by,
+        "lift_reason": halt.lift_reason,
+    }
 
 
 def order_document(order: Order) -> Json:

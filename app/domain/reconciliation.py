@@ -106,12 +106,14 @@ def _not_found(order: Order, capabilities: VenueCapabilities, now: datetime) -> 
 class Nonsense(Exception):
     """The venue's report contradicts itself or what it said before: applied to nothing, alarmed.
 
-    `code` is stable, the message has the numbers.
+    `code` is stable, the message has the numbers. `halts`: it shows that an order was executed beyond what was ordered,
+    or more than once, so its trader is halted until a person has looked.
     """
 
-    def __init__(self, code: str, message: str) -> None:
+    def __init__(self, code: str, message: str, *, halts: bool = False) -> None:
         super().__init__(message)
         self.code = code
+        self.halts = halts
 
 
 Known = Mapping[Decimal, Decimal]
@@ -135,9 +137,11 @@ def missing_executions(order: Order, known: Known, executions: Iterable[Executio
             start < cumulative and cumulative - quantity < end
             for end, start in ((end, end - size) for end, size in taken.items())
         ):
-            raise Nonsense("FILL_CONTRADICTS", f"{quantity} up to {cumulative} overlaps a fill already recorded")
+            raise Nonsense(
+                "FILL_CONTRADICTS", f"{quantity} up to {cumulative} overlaps a fill already recorded", halts=True
+            )
         if cumulative > order.quantity:
-            raise Nonsense("OVERFILL", f"{cumulative} filled of an order for {order.quantity}")
+            raise Nonsense("OVERFILL", f"{cumulative} filled of an order for {order.quantity}", halts=True)
         taken[cumulative] = quantity
         missing.append(execution)
     return missing
@@ -185,7 +189,8 @@ def adopt(order: Order, report: OrderReport, executions: Iterable[Execution], kn
 
 def _check(order: Order, report: OrderReport) -> None:
     if order.venue_order_id is not None and report.venue_order_id != order.venue_order_id:
-        raise Nonsense("SECOND_VENUE_ORDER", f"{report.venue_order_id} is not {order.venue_order_id}")
+        twice = bool(report.filled_quantity and order.filled_quantity)
+        raise Nonsense("SECOND_VENUE_ORDER", f"{report.venue_order_id} is not {order.venue_order_id}", halts=twice)
     if report.client_order_id != str(order.id):
         raise Nonsense("FOREIGN_REPORT", f"a report about {report.client_order_id} came for {order.id}")
     if report.symbol != order.symbol or report.side != order.side or report.quantity != order.quantity:
@@ -195,7 +200,7 @@ def _check(order: Order, report: OrderReport) -> None:
             f"we ordered {order.side} {order.quantity} {order.symbol}",
         )
     if report.filled_quantity > order.quantity:
-        raise Nonsense("OVERFILL", f"{report.filled_quantity} filled of an order for {order.quantity}")
+        raise Nonsense("OVERFILL", f"{report.filled_quantity} filled of an order for {order.quantity}", halts=True)
 
 
 def _filled(execution: Execution, now: datetime) -> happened.Filled:

@@ -14,6 +14,7 @@ from decimal import Decimal
 from enum import StrEnum
 from uuid import UUID
 
+from app.domain.halts import Halt, HaltScope
 from app.domain.money import VALUE_LIMIT, plain
 from app.domain.orders import OrderType, Side, TimeInForce
 from app.domain.positions import Account, Position
@@ -102,6 +103,8 @@ class AcceptanceView:
     limits_version: int
     now: datetime
     reference_max_age: timedelta
+    halt: Halt | None = None
+    """An active halt that covers the order."""
 
     @property
     def reference_price(self) -> Decimal | None:
@@ -226,6 +229,18 @@ def shares_are_enough(terms: OrderTerms, view: AcceptanceView) -> Denial | None:
     )
 
 
+def nothing_is_halted(_terms: OrderTerms, view: AcceptanceView) -> Denial | None:
+    if view.halt is None:
+        return None
+    return Denial(
+        "TRADING_HALTED",
+        view.halt.sentence(),
+        "Wait until the halt is lifted, or ask the operator about it.",
+        "symbol" if view.halt.scope is HaltScope.SYMBOL else None,
+        numbers={"halt_id": str(view.halt.id), "scope": str(view.halt.scope)},
+    )
+
+
 def trading_is_allowed(terms: OrderTerms, view: AcceptanceView) -> Denial | None:
     if view.trading_state == "ACTIVE" or (view.trading_state == "REDUCING" and terms.side is Side.SELL):
         return None
@@ -264,6 +279,7 @@ def is_no_duplicate(terms: OrderTerms, view: AcceptanceView) -> Denial | None:
 Rule = Callable[[OrderTerms, AcceptanceView], Denial | None]
 
 RULES: tuple[Rule, ...] = (
+    nothing_is_halted,
     trading_is_allowed,
     order_rate_is_kept,
     is_no_duplicate,

@@ -66,7 +66,7 @@ def advance(ports: Ports, order_id: UUID) -> Next:
 
 
 def _step(ports: Ports, order_id: UUID) -> Next:
-    claimed = ports.store.change(order_id, lambda held: _claim(ports, held))
+    claimed = ports.store.change(order_id, lambda held: _claim(ports, held), sending=True)
     following: Next | Leaving
     match claimed:
         case None:

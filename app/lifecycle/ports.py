@@ -9,6 +9,7 @@ from typing import Protocol, TypeVar
 from uuid import UUID
 
 from app.domain.changes import Accepting, ChainHead, Held, LogEntry, Verdict
+from app.domain.halts import Halt
 from app.domain.orders import Order
 from app.domain.retry_policy import RetryPolicy
 from app.domain.risk_rules import AcceptanceView, OrderTerms
@@ -28,9 +29,11 @@ class OrderStore(Protocol):
         *,
         books: bool = False,
         trader_id: UUID | None = None,
+        sending: bool = False,
     ) -> T:
         """Lock the order (and its account), decide, write, commit, wake the feed.
 
+        `sending`: the decision may let the order leave for the venue, so the gate is passed before halts are read.
         Raises NoSuchOrder. `decide` may run again from the start when books turn out to be needed.
         """
         ...
@@ -58,6 +61,10 @@ class OrderStore(Protocol):
 
     def sending(self, now: datetime) -> Sequence[Order]:
         """Orders that may be on the wire, their lease still running."""
+        ...
+
+    def halted(self, limit: int) -> Sequence[tuple[Order, Halt]]:
+        """Open orders that an active halt covers and that nobody wants cancelled yet, oldest first."""
         ...
 
     def look_at_live_orders(self, now: datetime) -> int:

@@ -87,7 +87,13 @@ def _settle(ports: Ports, claimed: Order, decision: Decision, executions: Sequen
             return Verdict(Settled())  # somebody else owns it by now: an intent made under an old fence is dropped
         return Verdict(_intend(ports, record, decision, held), record.changes())
 
-    return change_or_alarm(ports, claimed.id, settle, books=isinstance(decision, (Adopt, AbsenceProven)))
+    return change_or_alarm(
+        ports,
+        claimed.id,
+        settle,
+        books=isinstance(decision, (Adopt, AbsenceProven)),
+        sending=isinstance(decision, SendAgain),
+    )
 
 
 def _intend(ports: Ports, record: Record, decision: Decision, held: Held) -> Next | Leaving:
@@ -169,6 +175,8 @@ def take_over(
 
 def _contradicted(record: Record, nonsense: Nonsense) -> Next:
     record.alarm(nonsense.code, str(nonsense))
+    if nonsense.halts:
+        record.halt_trader(nonsense.code, f"order {record.order.id}: {nonsense}")
     order = record.order
     if nonsense.code == "OVERFILL" and order.execution_state is ExecutionState.WORKING:
         reason = Reason("OVERFILL", "The venue reports more than was ordered; what is left is cancelled.")

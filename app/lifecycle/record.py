@@ -23,10 +23,13 @@ from app.domain.changes import (
     Changes,
     FeedEvent,
     FillRow,
+    GateNeeded,
     Held,
+    Imposing,
     LogEntry,
 )
 from app.domain.documents import Json, order_document, reason_document
+from app.domain.halts import Halt, HaltScope
 from app.domain.money import plain
 from app.domain.order_events import OrderEvent, Reason
 from app.domain.order_states import ExecutionState, OrderStatus
@@ -109,6 +112,34 @@ class Record:
             return
         self._changes.order = self._changes.order.watched(alarm_code=",".join(filter(None, [*raised, code])))
         self._log("ALARMED", self._changes.order, error_code=code, reason=message)
+
+    def halt_trader(self, code: str, reason: str) -> None:
+        """Halt the order's trader in this transaction, unless it is halted. Raises GateNeeded where that cannot be."""
+        held = self._held
+        if held.halt is not None and held.halt.scope is HaltScope.TRADER:
+            return
+        if any(imposing.halt.scope is HaltScope.TRADER for imposing in self._changes.halts):
+            return
+        if held.trader_chain is None:
+            raise GateNeeded
+        order = self._changes.order
+        halt = Halt(
+            self._ports.ids.new(), HaltScope.TRADER, order.trader_id, None, code, reason[:2000], cancel_exits=False,
+            halted_by="Surefill", created_at=self.now,
+        )  # fmt: skip
+        fields: dict[str, object] = {
+            "id": self._ports.ids.new(),
+            "trader_id": order.trader_id,
+            "actor": self._actor.name,
+            "action": "HALTED",
+            "symbol": order.symbol,
+            "error_code": code,
+            "reason": halt.reason,
+            "details": halt.details(),
+            "timestamp": self.now,
+            "software_version": self._ports.software_version,
+        }
+        self._changes.halts.append(Imposing(halt, chained(held.trader_chain, fields)))
 
     def noted(self, action: str, *, error_code: str | None = None, reason: str | None = None) -> None:
         """An audit row for something that does not change the order."""

@@ -75,6 +75,8 @@ def forbids_sending(held: Held, now: datetime) -> Reason | None:
     if held.instrument_status != "ACTIVE":
         status = (held.instrument_status or "unknown").lower()
         return Reason("INSTRUMENT_NOT_TRADABLE", f"{order.symbol} cannot be traded now: it is {status}.")
+    if held.halt is not None:
+        return held.halt.as_reason()
     if held.trading_state == "HALTED" or (held.trading_state == "REDUCING" and order.side is Side.BUY):
         return Reason("HALT", "Trading was halted before the order was sent.")
     return None
@@ -152,13 +154,15 @@ def record_answer(ports: Ports, order_id: UUID, number: int, answer: SubmitAnswe
     return change_or_alarm(ports, order_id, decide, books=isinstance(answer, Refused))
 
 
-def change_or_alarm(ports: Ports, order_id: UUID, decide: Callable[[Held], Verdict[T]], *, books: bool) -> T | Settled:
+def change_or_alarm(
+    ports: Ports, order_id: UUID, decide: Callable[[Held], Verdict[T]], *, books: bool, sending: bool = False
+) -> T | Settled:
     """Change the order; what it cannot take (the venue's word contradicts the books) becomes an alarm on it.
 
     Otherwise the same word would be heard, and refused, for ever, and nobody would know.
     """
     try:
-        return ports.store.change(order_id, decide, books=books)
+        return ports.store.change(order_id, decide, books=books, sending=sending)
     except (StoreRefused, ImpossibleChange) as error:
         problem = str(error)
 

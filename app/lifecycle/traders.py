@@ -145,25 +145,6 @@ def change_limits(admin: Administration, trader_id: UUID, limits: Limits) -> Sto
     return changed
 
 
-def set_trading_state(admin: Administration, trader_id: UUID, state: str, reason: str) -> bool:
-    """Halt a trader (HALTED) or let it trade again (ACTIVE); False when it was so already. Raises NoSuchTrader."""
-    now = admin.clock.now()
-    changed = False
-
-    def decide(trader: StoredTrader, chain: ChainHead) -> TraderChanges | None:
-        nonlocal changed
-        changed = trader.trading_state != state
-        if not changed:
-            return None
-        action = "HALTED" if state == "HALTED" else "RESUMED"
-        details = {"before": trader.trading_state, "after": state}
-        entry = _entry(admin, chain, trader.id, action, now, reason=reason, details=details)
-        return TraderChanges(log=[entry], trading_state=state, at=now)
-
-    admin.store.change(trader_id, decide)
-    return changed
-
-
 def _issue(
     admin: Administration, trader_id: UUID, scopes: Sequence[str], expires_at: datetime | None, now: datetime
 ) -> IssuedKey:

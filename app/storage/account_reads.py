@@ -23,7 +23,10 @@ _MARK = "CASE WHEN p.quantity < 0 THEN i.ask ELSE i.bid END"
 
 ACCOUNT = Statement(
     "read_account",
-    f"""SELECT a.currency, a.cash, a.reserved, t.trading_state, t.limits_version, {", ".join(f"t.{n}" for n in LIMITS)},
+    f"""SELECT a.currency, a.cash, a.reserved,
+        CASE WHEN EXISTS (SELECT 1 FROM halts h WHERE h.lifted_at IS NULL
+            AND (h.scope = 'GLOBAL' OR h.trader_id = $1)) THEN 'HALTED' ELSE t.trading_state END,
+        t.limits_version, {", ".join(f"t.{n}" for n in LIMITS)},
         (SELECT coalesce(sum(f.realized_pnl), 0) FROM fills f WHERE f.trader_id = $1 AND f.timestamp >= $2),
         (SELECT count(*) FROM positions p LEFT JOIN instruments i USING (symbol)
             WHERE p.trader_id = $1 AND p.quantity <> 0 AND {_MARK} IS NULL),

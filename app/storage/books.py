@@ -62,7 +62,9 @@ def lock_and_read(order_id: UUID) -> tuple[Call, Call, Call]:
 
 def from_row(row: Row, order: Order) -> tuple[Account, Position, dict[Decimal, Decimal]]:
     """The books beside an order, from a row of READ_ORDER_WITH_BOOKS."""
-    currency, cash, reserved, quantity, reserved_quantity, basis, realized, fills = row[len(orders.COLUMNS) + 2 :]
+    currency, cash, reserved, quantity, reserved_quantity, basis, realized, fills = row[
+        len(orders.COLUMNS) + orders.SENDING_CHECK_COLUMNS :
+    ]
     if isinstance(fills, str):
         fills = json.loads(fills)
     known = {Decimal(cumulative): Decimal(size) for cumulative, size in fills or ()}

@@ -3,25 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TypeVar
 from uuid import UUID
 
-from app.domain.changes import Accepting, BooksNeeded, ChainHead, Changes, Held, LogEntry, NoSuchOrder, Verdict
+from app.domain.changes import (
+    Accepting,
+    BooksNeeded,
+    ChainHead,
+    Changes,
+    GateNeeded,
+    Held,
+    LogEntry,
+    NoSuchOrder,
+    Verdict,
+)
+from app.domain.halts import Halt
 from app.domain.orders import Order
 from app.domain.positions import Account
 from app.domain.risk_rules import AcceptanceView, EarlierOrder, Instrument, OrderTerms
 from app.domain.surroundings import Clock, Wakeups
-from app.storage import attempts, books, execution_logs, order_events, orders
+from app.storage import attempts, books, execution_logs, halts, order_events, orders
 from app.storage.transaction import Call, Database, LostRace, Row, RowBusy, Statement
 
 T = TypeVar("T")
 
 LOCK_ACCOUNT = Statement("lock_account", "SELECT 1 FROM accounts WHERE trader_id = $1 FOR UPDATE")
+# Gate and account in one statement: the row is locked above the join, so after the gate was passed.
+PASS_GATE_AND_LOCK_ACCOUNT = Statement(
+    "pass_halt_gate_and_lock_account",
+    f"""WITH gate AS MATERIALIZED (SELECT pg_advisory_xact_lock_shared({halts.GATE_KEY}))
+    SELECT 1 FROM gate, accounts WHERE trader_id = $1 FOR UPDATE OF accounts""",
+)
 
 READ_FOR_ACCEPTANCE = Statement(
     "read_for_acceptance",
-    """SELECT a.currency, a.cash, a.reserved, a.rate_minute, a.rate_count, a.rate_previous,
+    f"""SELECT a.currency, a.cash, a.reserved, a.rate_minute, a.rate_count, a.rate_previous,
         t.trading_state, t.orders_per_minute, t.limits_version,
         i.venue, i.status, i.tick_size, i.lot_size, i.bid, i.ask, i.confirmed_at,
         p.quantity, p.reserved_quantity, p.cost_basis, p.realized_pnl,
@@ -32,7 +50,8 @@ READ_FOR_ACCEPTANCE = Statement(
         CASE WHEN $6::timestamptz IS NOT NULL THEN (
             SELECT d.id FROM orders d WHERE d.trader_id = $1 AND d.created_at > $6 AND d.symbol = $2 AND d.side = $4
             AND d.quantity = $5 AND d.order_type = $7::order_type_enum AND d.price IS NOT DISTINCT FROM $8::numeric
-            LIMIT 1) END
+            LIMIT 1) END,
+        {halts.active_for("$1", "$2")}
     FROM accounts a JOIN traders t ON t.id = a.trader_id
     LEFT JOIN instruments i ON i.symbol = $2
     LEFT JOIN positions p ON p.trader_id = $1 AND p.symbol = $2
@@ -83,16 +102,22 @@ class PostgresOrders:
         *,
         books: bool = False,
         trader_id: UUID | None = None,
+        sending: bool = False,
     ) -> T:
         """See OrderStore.change. A race lost to another writer is decided again, from what that writer left."""
         races = 0
+        halting = False
         while True:
             try:
-                return self._change(order_id, decide, books, trader_id)
+                return self._change(order_id, decide, books, trader_id, sending, halting)
             except BooksNeeded:
                 if books:
                     raise
                 books = True
+            except GateNeeded:
+                if halting:
+                    raise
+                books = halting = True
             except RowBusy:
                 raise
             except LostRace:
@@ -101,16 +126,28 @@ class PostgresOrders:
                     raise
 
     def _change(
-        self, order_id: UUID, decide: Callable[[Held], Verdict[T]], with_books: bool, trader_id: UUID | None
+        self,
+        order_id: UUID,
+        decide: Callable[[Held], Verdict[T]],
+        with_books: bool,
+        trader_id: UUID | None,
+        sending: bool,
+        halting: bool,
     ) -> T:
         with self._database.transaction(_as_trader(trader_id)) as transaction:
+            gate = [Call(halts.CLOSE_GATE)] if halting else [Call(halts.PASS_GATE)] if sending else []
             if with_books:
-                rows = transaction.fetch(*books.lock_and_read(order_id))
+                rows = transaction.fetch(*gate, *books.lock_and_read(order_id))
             else:
-                rows = transaction.fetch(Call(orders.LOCK_AND_READ, [order_id]))
+                rows = transaction.fetch(*gate, Call(orders.LOCK_AND_READ, [order_id]))
             if not rows:
                 raise NoSuchOrder(str(order_id))
-            verdict = decide(_held(rows[0], with_books))
+            held = _held(rows[0], with_books)
+            if halting:
+                chain = held.order.trader_id
+                head = transaction.fetch(execution_logs.lock_chain(chain, chain))[0]
+                held = replace(held, trader_chain=execution_logs.head(chain, *head))
+            verdict = decide(held)
             changes = verdict.changes
             if changes is None:
                 return verdict.result
@@ -144,7 +181,7 @@ class PostgresOrders:
             if self._duplicate_window and not terms.confirm_duplicate:
                 window = now - self._duplicate_window
             rows = transaction.fetch(
-                Call(LOCK_ACCOUNT, [trader_id]),
+                Call(PASS_GATE_AND_LOCK_ACCOUNT, [trader_id]),
                 Call(
                     READ_FOR_ACCEPTANCE,
                     [
@@ -180,7 +217,7 @@ class PostgresOrders:
         (
             currency, cash, reserved, _, _, _, trading_state, _, limits_version, venue, status, tick, lot, bid, ask,
             confirmed_at, quantity, reserved_quantity, basis, realized, chain_seq, chain_hash, earlier_id,
-            earlier_fingerprint, earlier_event, repeats,
+            earlier_fingerprint, earlier_event, repeats, halt,
         ) = row  # fmt: skip
         view = AcceptanceView(
             account=Account(trader_id, currency, cash, reserved),
@@ -193,6 +230,7 @@ class PostgresOrders:
             else EarlierOrder(earlier_id, bytes(earlier_fingerprint), earlier_event.encode()),
             repeats=repeats,
             trading_state=trading_state,
+            halt=halts.from_text(halt),
             orders_per_minute=rate.limit,
             orders_in_last_minute=rate.in_last_minute,
             oldest_in_window=rate.oldest,
@@ -218,6 +256,15 @@ class PostgresOrders:
     def due(self, now: datetime, limit: int) -> Sequence[Order]:
         rows = self._database.read(Call(orders.DUE, [now, limit])) + self._database.read(Call(orders.STRAYS, [now]))
         return [orders.from_row(row) for row in rows]
+
+    def halted(self, limit: int) -> Sequence[tuple[Order, Halt]]:
+        """See OrderStore.halted."""
+        found = []
+        for row in self._database.read(Call(orders.HALTED, [limit])):
+            halt = halts.from_text(row[len(orders.COLUMNS)])
+            if halt is not None:
+                found.append((orders.from_row(row), halt))
+        return found
 
     def sending(self, now: datetime) -> Sequence[Order]:
         rows = self._database.read(Call(orders.SENDING, [now]))
@@ -271,11 +318,10 @@ def _as_trader(trader_id: UUID | None) -> Mapping[str, str]:
 
 def _held(row: Row, with_books: bool) -> Held:
     order = orders.from_row(row)
-    instrument_status, trading_state = row[len(orders.COLUMNS) : len(orders.COLUMNS) + 2]
-    if not with_books:
-        return Held(order, instrument_status=instrument_status, trading_state=trading_state)
-    account, position, known = books.from_row(row, order)
-    return Held(order, account, position, known, instrument_status, trading_state)
+    checks = row[len(orders.COLUMNS) : len(orders.COLUMNS) + orders.SENDING_CHECK_COLUMNS]
+    instrument_status, trading_state, halt = checks
+    account, position, known = books.from_row(row, order) if with_books else (None, None, {})
+    return Held(order, account, position, known, instrument_status, trading_state, halts.from_text(halt))
 
 
 def _writes(changes: Changes, payloads: Sequence[bytes], account_call: Call | None = None) -> list[Call]:
@@ -292,6 +338,10 @@ def _writes(changes: Changes, payloads: Sequence[bytes], account_call: Call | No
     calls.extend(attempts.insert(order, attempt) for attempt in changes.attempts_started)
     calls.extend(attempts.end(order, attempt) for attempt in changes.attempts_ended)
     calls.extend(execution_logs.insert(entry) for entry in changes.log)
+    for imposing in changes.halts:
+        calls.append(halts.insert(imposing.halt))
+        if imposing.log is not None:
+            calls.extend((execution_logs.insert(imposing.log), execution_logs.move_chain(imposing.log)))
     if payloads:
         calls.append(order_events.append(order, changes.feed, [payload.decode() for payload in payloads]))
     return calls

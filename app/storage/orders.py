@@ -10,6 +10,7 @@ from zlib import crc32
 from app.domain.order_events import Reason
 from app.domain.order_states import ExecutionState, OrderStatus
 from app.domain.orders import ExecutionPath, OpenAttempt, Order, OrderType, Side, TimeInForce
+from app.storage import halts
 from app.storage.transaction import Call, Row, Statement
 
 COLUMNS = (
@@ -29,7 +30,9 @@ LOCK = Statement("lock_order", "SELECT 1 FROM orders WHERE id = $1 FOR NO KEY UP
 READ = Statement("read_order", f"SELECT {SELECTED} FROM orders o WHERE o.id = $1")
 # What may forbid a send is read beside the order, so that checking it again costs no message (I4).
 SENDING_CHECKS = """(SELECT i.status FROM instruments i WHERE i.symbol = o.symbol),
-    (SELECT t.trading_state FROM traders t WHERE t.id = o.trader_id)"""
+    (SELECT t.trading_state FROM traders t WHERE t.id = o.trader_id),
+    """ + halts.active_for("o.trader_id", "o.symbol")
+SENDING_CHECK_COLUMNS = 3
 LOCK_AND_READ = Statement(
     "lock_and_read_order", f"SELECT {SELECTED}, {SENDING_CHECKS} FROM orders o WHERE o.id = $1 FOR NO KEY UPDATE"
 )
@@ -42,6 +45,15 @@ DUE = Statement(
 SENDING = Statement(
     "sending_orders",
     f"SELECT {SELECTED} FROM orders o WHERE o.due_at > $1 AND o.execution_state = 'SENDING' LIMIT 500",
+)
+# What a halt found open; protective exits stay unless it says otherwise. Without a halt it reads an empty index.
+HALTED = Statement(
+    "halted_orders",
+    f"""SELECT {SELECTED}, json_build_array({halts.SELECTED})::text FROM halts h JOIN orders o
+        ON o.due_at IS NOT NULL AND o.cancel_requested_at IS NULL
+        AND (h.scope = 'GLOBAL' OR h.trader_id = o.trader_id OR h.symbol = o.symbol)
+        AND (o.parent_id IS NULL OR h.cancel_exits)
+    WHERE h.lifted_at IS NULL ORDER BY o.created_at LIMIT $1""",
 )
 STRAYS = Statement("stray_orders", f"SELECT {SELECTED} FROM orders o WHERE o.stray_due_at <= $1 LIMIT 100")
 # Spread out, the newest first: what the stream may have missed is most likely about them.

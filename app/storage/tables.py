@@ -307,6 +307,39 @@ Index("idx_orders_trader_status", orders.c.trader_id, orders.c.status)
 Index("idx_orders_due", orders.c.due_at, postgresql_where=orders.c.due_at.is_not(None))
 Index("idx_orders_stray", orders.c.stray_due_at, postgresql_where=orders.c.stray_due_at.is_not(None))
 
+halts: Final = Table(
+    "halts",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("scope", Text, nullable=False),
+    Column("trader_id", ID, _references("traders")),
+    Column("symbol", Text),
+    Column("code", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("cancel_exits", Boolean, nullable=False),
+    Column("halted_by", Text, nullable=False),
+    Column("created_at", TIME, nullable=False),
+    Column("lifted_at", TIME),
+    Column("lifted_by", Text),
+    Column("lift_reason", Text),
+    _one_of("halts", "scope", "GLOBAL", "TRADER", "SYMBOL"),
+    CheckConstraint("(scope = 'TRADER') = (trader_id IS NOT NULL)", name="halts_trader_iff_scope"),
+    CheckConstraint("(scope = 'SYMBOL') = (symbol IS NOT NULL)", name="halts_symbol_iff_scope"),
+    CheckConstraint(
+        "(lifted_at IS NULL) = (lifted_by IS NULL) AND (lifted_at IS NULL) = (lift_reason IS NULL)",
+        name="halts_lifted_by_somebody",
+    ),
+)
+Index(
+    "idx_halts_active",
+    halts.c.scope,
+    halts.c.trader_id,
+    halts.c.symbol,
+    unique=True,
+    postgresql_nulls_not_distinct=True,
+    postgresql_where=halts.c.lifted_at.is_(None),
+)
+
 order_attempts: Final = Table(
     "order_attempts",
     metadata,

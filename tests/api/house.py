@@ -21,14 +21,17 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from app.domain.changes import Actor
+from app.domain.halts import Halt, HaltScope
 from app.domain.orders import Order
 from app.domain.retry_policy import RetryPolicy
 from app.domain.venue_answers import ClientIdUniqueness, Quote, VenueCapabilities, VenueInstrument
 from app.lifecycle.advance import advance
+from app.lifecycle.halts import HaltDesk, impose
 from app.lifecycle.ports import Ports
 from app.lifecycle.reconcile import take_updates
 from app.lifecycle.traders import Administration, change_limits, create_key, create_trader
 from app.settings import Settings
+from app.storage.halts import PostgresHalts
 from app.storage.instruments import PostgresInstruments
 from app.storage.order_store import PostgresOrders
 from app.storage.traders import PostgresTraders
@@ -188,6 +191,11 @@ class House:
 
     def limit(self, client: Client, **limits: Any) -> None:
         change_limits(self.administration, client.trader_id, limits)
+
+    def halt(self, client: Client, reason: str = "odd orders") -> Halt:
+        """An administrator halts this trader."""
+        desk = HaltDesk(PostgresHalts(self.owner), SystemClock(), TimeOrderedIds(), Actor("administrator:test"), "test")
+        return impose(desk, HaltScope.TRADER, client.trader_id, None, reason)[0]
 
     def rows(self, statement: str, *values: object) -> list[Any]:
         """What the workers' login, which sees all traders, reads or writes."""

@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from app.lifecycle.traders import set_trading_state
 from app.settings import Settings
 from tests.api.house import Client, House, problem_of, running
 
@@ -37,8 +36,9 @@ def test_a_market_order_needs_a_fresh_quote(house: House, ann: Client) -> None:
 
 
 def test_a_halted_trader_is_refused(house: House, ann: Client) -> None:
-    set_trading_state(house.administration, ann.trader_id, "HALTED", "test")
-    problem_of(ann.submit(), 422, "TRADING_HALTED")
+    house.halt(ann)
+    problem = problem_of(ann.submit(), 422, "TRADING_HALTED")
+    assert "odd orders" in problem["detail"] and "administrator:test" in problem["detail"]
 
 
 def test_the_order_rate_limit_answers_429_and_says_when_to_come_back(house: House, ann: Client) -> None:

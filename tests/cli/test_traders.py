@@ -89,11 +89,23 @@ def test_a_trader_is_halted_and_resumed(console: Console, actions: Actions) -> N
     trader_id = console.trader()["trader_id"]
     assert "is now HALTED" in console.ok("halt", "on", "--trader", "Ann", "--reason", "odd orders").out
     assert "was already HALTED" in console.ok("halt", "on", "--trader", trader_id).out
-    assert console.sql("owner", "SELECT trading_state FROM traders") == [("HALTED",)]
+    assert console.sql("owner", "SELECT scope, reason FROM halts") == [("TRADER", "odd orders")]
     assert "is now ACTIVE" in console.ok("halt", "off", "--trader", "Ann").out
+    assert "was not halted" in console.ok("halt", "off", "--trader", "Ann").out
     assert actions(trader_id)[2:] == ["HALTED", "RESUMED"]
     ((reason,),) = console.sql("compliance", "SELECT reason FROM execution_logs WHERE action = 'HALTED'")
     assert reason == "odd orders"
+
+
+def test_everything_is_halted_and_resumed(console: Console) -> None:
+    assert "everything is now HALTED" in console.ok("halt", "on", "--reason", "a flood", "--cancel-exits").out
+    assert "everything was already HALTED" in console.ok("halt", "on").out
+    assert "everything is now ACTIVE" in console.ok("halt", "off").out
+    logged = console.sql(
+        "compliance", "SELECT action::text, reason FROM execution_logs WHERE trader_id IS NULL ORDER BY chain_seq"
+    )
+    assert logged == [("HALTED", "a flood"), ("RESUMED", "Resumed by an administrator.")]
+    console.ok("audit", "verify")
 
 
 @pytest.mark.parametrize(
@@ -120,8 +132,8 @@ def test_a_trader_is_halted_and_resumed(console: Console, actions: Actions) -> N
         (["key", "create", "--trader", "Ann", "--expires", "2020-01-01T00:00:00Z"], 2, "has passed"),
         (["key", "revoke", "sk_nothing"], 1, "give its id"),
         (["key", "revoke", "' OR true --"], 1, "give its id"),
-        (["halt", "on"], 2, "not there yet"),
-        (["halt", "on", "--symbol", "AAPL"], 2, "not there yet"),
+        (["halt", "on", "--symbol", "NOPE"], 1, "nothing was halted"),
+        (["halt", "on", "--symbol", "AAPL", "--trader", "Ann"], 2, "not both"),
         (["halt", "off", "--trader", "nobody"], 1, "there is no trader nobody"),
         (["report", "executions"], 2, "not there yet"),
         (["report", "executions", "--from", "2026-01-01"], 2, "not there yet"),

@@ -14,6 +14,7 @@ import psycopg2
 import pytest
 
 from app.domain.changes import Actor
+from app.domain.halts import Halt, HaltScope
 from app.domain.orders import Order, OrderType, Side, TimeInForce
 from app.domain.retry_policy import RetryPolicy
 from app.domain.risk_rules import OrderTerms
@@ -21,10 +22,12 @@ from app.domain.time_ordered_ids import RANDOM_BITS, time_ordered_uuid
 from app.domain.venue_answers import ClientIdUniqueness, VenueCapabilities
 from app.lifecycle.accept import AcceptancePolicy, AcceptedOrder, Refusal, accept
 from app.lifecycle.advance import advance
+from app.lifecycle.halts import HaltDesk, cancel_what_is_halted, impose
 from app.lifecycle.ports import Ports
 from app.lifecycle.reconcile import take_updates
 from app.lifecycle.send import Next
 from app.settings import Settings
+from app.storage.halts import PostgresHalts
 from app.storage.order_store import PostgresOrders
 from app.storage.transaction import Database
 from tests.venues.fake_venue import FakeTradeStream, FakeVenue
@@ -104,6 +107,10 @@ class House:
         self.worker_database = Database(settings.sqlalchemy_url("worker"))
         self.api = self._ports(self.api_database)
         self.worker = self._ports(self.worker_database)
+        self.owner_database = Database(settings.sqlalchemy_url("owner"), pool_size=2)
+        self.halts = HaltDesk(
+            PostgresHalts(self.owner_database), self.clock, Ids(self.clock), Actor("administrator:test"), "test"
+        )
         self.policy = AcceptancePolicy()
         self.trader_id = self.add_trader()
         self.add_instrument("AAPL", bid="149.99", ask="150.01")
@@ -184,8 +191,15 @@ class House:
         for _ in range(int(seconds / step)):
             self.clock.pass_(step)
             self.venue.settle()
+            cancel_what_is_halted(self.worker)
             for order in self.worker.store.due(self.clock.now(), 100):
                 self.advance(order.id)
+
+    def halt(self, scope: HaltScope = HaltScope.TRADER, symbol: str = "AAPL", *, cancel_exits: bool = False) -> Halt:
+        """An administrator stops the trader, the symbol or everything."""
+        trader_id = self.trader_id if scope is HaltScope.TRADER else None
+        about = symbol if scope is HaltScope.SYMBOL else None
+        return impose(self.halts, scope, trader_id, about, "odd orders", cancel_exits=cancel_exits)[0]
 
     # -- what can be seen ----------------------------------------------------------------------------------------------
 
@@ -220,6 +234,7 @@ class House:
 
     def close(self) -> None:
         self.owner.close()
+        self.owner_database.close()
         self.api_database.close()
         self.worker_database.close()
 

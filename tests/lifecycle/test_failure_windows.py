@@ -11,7 +11,7 @@ import pytest
 from app.domain.orders import ExecutionPath
 from app.domain.venue_answers import Execution, OrderReport, TradeUpdate, VenueOrderStatus
 from app.lifecycle import attention
-from app.lifecycle.accept import AcceptancePolicy
+from app.lifecycle.accept import AcceptancePolicy, Refusal
 from app.lifecycle.advance import _claim
 from app.lifecycle.cancel import CancelStored, request_cancel
 from app.lifecycle.reconcile import take_updates
@@ -409,6 +409,12 @@ def test_an_overfill_is_alarmed_and_never_booked(house: House) -> None:
     assert house.order(order_id).filled_quantity == 0
     assert house.account()[0] == Decimal(100000)
     assert house.as_worker("SELECT count(*) FROM execution_logs WHERE action = 'ALARMED'") == [(1,)]
+    assert isinstance(house.submit(), Refusal), "the trader is halted by the same transaction"
+    logged = house.as_worker("SELECT action::text, error_code FROM execution_logs WHERE action = 'HALTED'")
+    assert logged == [("HALTED", "OVERFILL")]
+    house.sweep(2)
+    house.listen()
+    assert house.state(order_id) == ("CANCELLED", "CLOSED")
 
 
 def test_an_order_past_its_deadline_is_cancelled_before_it_is_sent(house: House) -> None:

@@ -107,6 +107,20 @@ FILLED: Row = {
 }
 
 
+def halt(trader_id: UUID | None, **changes: Any) -> Row:
+    """An active halt of a trader."""
+    return {
+        "id": uuid4(),
+        "scope": "TRADER",
+        "trader_id": trader_id,
+        "code": "OPERATOR",
+        "reason": "odd orders",
+        "cancel_exits": False,
+        "halted_by": "administrator",
+        "created_at": NOON,
+    } | changes
+
+
 def attempt(trader_id: UUID, order_id: UUID, **changes: Any) -> Row:
     return {
         "order_id": order_id,

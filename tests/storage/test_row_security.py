@@ -49,11 +49,11 @@ COMPLIANCE = dict.fromkeys(
     ("execution_logs", "orders", "fills", "order_attempts", "order_events", "traders", "audit_chains"), "S"
 )
 RIGHTS = {"surefill_api": API, "surefill_worker": WORKER, "surefill_compliance": COMPLIANCE}
-# Not row security but plain rights: no trader owns these.
+# No trader owns these; halts have row security of their own kind, see test_halt_security.py.
 UNOWNED = {
-    "surefill_api": {"instruments": "S", "alembic_version": "S"},
-    "surefill_worker": {"instruments": "SIU", "alembic_version": "S"},
-    "surefill_compliance": {"alembic_version": "S"},
+    "surefill_api": {"halts": "SI", "instruments": "S", "alembic_version": "S"},
+    "surefill_worker": {"halts": "SI", "instruments": "SIU", "alembic_version": "S"},
+    "surefill_compliance": {"halts": "S", "alembic_version": "S"},
 }
 # What the owner's policies let it do; as the owner it has every right.
 OWNERS = {
@@ -118,9 +118,9 @@ def test_every_table_with_a_trader_has_row_security_that_binds_its_owner_too(sch
         " AND relrowsecurity AND relforcerowsecurity",
         schema.name,
     )
-    assert {name for (name,) in secured} == set(TABLES)
+    assert {name for (name,) in secured} == {*TABLES, "halts"}
     everything = schema.cluster.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'", schema.name)
-    assert {name for (name,) in everything} - set(TABLES) == {"instruments", "alembic_version"}
+    assert {name for (name,) in everything} - set(TABLES) == {"halts", "instruments", "alembic_version"}
 
 
 @pytest.mark.parametrize("login", LOGINS)
@@ -151,7 +151,7 @@ def test_a_login_has_the_rights_written_here_and_no_others(schema: Database, log
         if column.name not in ("position", "recorded_xid")
     }
     expected_columns = {
-        "surefill_api": logged,
+        "surefill_api": logged | {("halts", name, "UPDATE") for name in ("lifted_at", "lifted_by", "lift_reason")},
         "surefill_worker": logged | halts,
         "surefill_compliance": set(),
     }

@@ -34,6 +34,8 @@ def _not_positive(table: str, *columns: str) -> list[Bent]:
 
 CLOSED = {"execution_state": "CLOSED", "due_at": None, "closed_at": NOON, "status": "CANCELLED"}
 
+LIFTED: dict[str, Any] = {"lifted_at": NOON, "lifted_by": "somebody", "lift_reason": "over"}
+
 BENT = [
     *(Bent("traders", "traders_name_check", {"name": name}) for name in ("", "x" * 101)),
     Bent("traders", "traders_trading_state_check", {"trading_state": "PAUSED"}),
@@ -83,6 +85,11 @@ BENT = [
     *(Bent("orders", "orders_market_has_no_price", {"order_type": kind, "price": None}) for kind in ("LIMIT", "STOP")),
     Bent("orders", "orders_working_is_known", {"execution_state": "WORKING"}),
     Bent("orders", "orders_queued_unsent", {"attempts": 1}),
+    Bent("halts", "halts_scope_check", {"scope": "VENUE", "trader_id": None}),
+    Bent("halts", "halts_trader_iff_scope", {"trader_id": None}),
+    Bent("halts", "halts_trader_iff_scope", {"scope": "GLOBAL"}),
+    Bent("halts", "halts_symbol_iff_scope", {"symbol": "AAPL"}),
+    *(Bent("halts", "halts_lifted_by_somebody", {name: value}) for name, value in LIFTED.items()),
     Bent("order_attempts", "order_attempts_kind_check", {"kind": "ASK"}),
     *_not_positive("order_attempts", "number"),
     Bent("order_attempts", "order_attempts_outcome_check", {"outcome": "TIMEOUT", "ended_at": NOON}),
@@ -101,6 +108,7 @@ BENT = [
 
 # Rows at the edge of a rule, on the side that is allowed.
 ALLOWED = [
+    Bent("halts", "", LIFTED),
     Bent("traders", "", {"name": "x" * 100, "max_open_orders": 1, "trading_state": "REDUCING"}),
     Bent("api_keys", "", {"scopes": ["read", "compliance"]}),
     Bent("orders", "", {"idempotency_key": "x" * 255, "max_slippage_bps": 0, "reservation_price": 0}),
@@ -120,6 +128,8 @@ ALLOWED = [
 
 
 def _valid(table: str) -> rows.Row:
+    if table == "halts":
+        return rows.halt(ANN)
     if table == "instruments":
         return rows.instrument(symbol="TSLA")
     row = dict(rows.another(table, ANN, ANNS_ORDER))
