@@ -236,7 +236,7 @@ def test_nothing_is_deleted_by_way_of_something_else(schema: Database) -> None:
     references = schema.cluster.execute(
         "SELECT conrelid::regclass::text, confdeltype, confupdtype FROM pg_constraint WHERE contype = 'f'", schema.name
     )
-    assert len(references) == 11
+    assert len(references) == 12
     assert {(on_delete, on_update) for _, on_delete, on_update in references} == {("r", "a")}
 
 
