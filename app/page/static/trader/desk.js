@@ -1,0 +1,160 @@
+// What a signed-in trader's page knows, and how it keeps it true.
+//
+// Without a gap: first the number of the last event, then the lists, then the events from that number on. A list may
+// be newer than an event that follows; versions tell (order_book.js).
+import { get, NoAnswer, post, withQuery } from "../shared/api.js";
+import { Observed } from "../shared/observed.js";
+import { session } from "../shared/session.js";
+import { toasts } from "../shared/toasts.js";
+import { at, elapsed } from "../shared/times.js";
+import { Listing, OrderBook } from "./order_book.js";
+import { Follower, headSeq } from "./follower.js";
+import { filterOf, NO_FILTER } from "./filters.js";
+import { News } from "./news.js";
+import { Latency } from "./latency.js";
+
+/** Further behind than this the story of what was missed is not told; the lists have its result anyway. */
+const LONGEST_STORY = 5000;
+const BOOKS_MILLISECONDS = 10_000;
+const BOOKS_AFTER_EVENT_MILLISECONDS = 700;
+
+let desks = 0;
+
+export class Desk extends Observed {
+  number = (desks += 1);
+  orders = new OrderBook();
+  instruments = [];
+  account = null;
+  positions = null;
+  /** Why there is nothing to see yet; null when there is. */
+  problem = null;
+  ready = false;
+  follower = null;
+  latency = new Latency();
+  books = new Observed();
+  #startOver;
+  #timers = new Set();
+  #booksDue = 0;
+  #ended = false;
+
+  constructor(startOver) {
+    super();
+    this.#startOver = startOver;
+    this.news = new News(this);
+  }
+
+  async begin() {
+    this.problem = null;
+    this.changed();
+    try {
+      const [account, head, instruments] = await Promise.all([get("account"), headSeq(), get("instruments?limit=1000")]);
+      if (this.#ended) return;
+      this.account = account;
+      this.instruments = instruments.data;
+      this.#follow(account.trader_id, head);
+      this.listing = this.list(NO_FILTER);
+      this.open = this.list({ ...NO_FILTER, tab: "open" });
+      this.attention = this.list({ ...NO_FILTER, tab: "attention" });
+      this.ready = true;
+      this.changed();
+      await Promise.all([this.listing.more(), this.open.more(), this.attention.more(), this.#readBooks()]);
+      this.#every(BOOKS_MILLISECONDS, () => document.hidden || this.#readBooks());
+    } catch (error) {
+      if (this.#ended) return;
+      this.problem = error;
+      this.changed();
+      if (error instanceof NoAnswer) this.#after(2000, () => this.begin());
+    }
+  }
+
+  end() {
+    this.#ended = true;
+    this.follower?.end();
+    this.#timers.forEach((stop) => stop());
+  }
+
+  /** The orders that fit; `more()` fetches. */
+  list(chosen) {
+    return new Listing(this.orders, filterOf(chosen, this.instruments), (query) => get(withQuery("orders", query)));
+  }
+
+  /** Cancel, retry or acknowledge. Says how it went. */
+  async act(order, action, words) {
+    try {
+      this.orders.fromAnswer(await post(`orders/${order.id}/${action}`));
+    } catch (error) {
+      toasts.say(`${words} did not go through`, "bad", { detail: `${error.message} ${error.suggestion ?? "Its state here stays true; try again."}` });
+    }
+  }
+
+  async cancelAll() {
+    try {
+      const { requested } = await post("orders/cancel-all");
+      toasts.say(requested === 1 ? "Cancel of 1 order requested" : `Cancel of ${requested} orders requested`, "calm");
+    } catch (error) {
+      toasts.say("Not every order could be asked to cancel", "bad", { detail: `${error.message} ${error.suggestion ?? "Try again."}` });
+    }
+  }
+
+  #follow(traderId, head) {
+    this.follower = new Follower({
+      key: session.key,
+      traderId,
+      take: (event) => this.#take(event),
+      startOver: (why) => this.#startOver(why),
+    });
+    const stored = this.follower.stored;
+    if (stored !== null && stored > head) {
+      this.follower.forget();
+      toasts.say("The server's history began anew", "warn", { detail: "Everything was loaded again." });
+    }
+    const resumes = stored !== null && stored <= head && head - stored <= LONGEST_STORY;
+    this.news.catchingUpTo(resumes ? head : 0);
+    this.follower.begin(resumes ? stored : head, head);
+  }
+
+  #take(event) {
+    const isNews = this.orders.fromEvent(event.order);
+    this.news.heard(event);
+    if (isNews) this.latency.received(event);
+    this.#booksSoon();
+  }
+
+  #booksSoon() {
+    if (this.#booksDue) return;
+    this.#booksDue = 1;
+    this.#after(BOOKS_AFTER_EVENT_MILLISECONDS, () => ((this.#booksDue = 0), this.#readBooks()));
+  }
+
+  async #readBooks() {
+    try {
+      const [account, positions] = await Promise.all([get("account"), get("positions")]);
+      if (this.#ended) return;
+      this.account = account;
+      this.positions = positions.data;
+      this.books.changed();
+    } catch (error) {
+      if (!(error instanceof NoAnswer)) throw error; // it is asked again in a moment
+    }
+  }
+
+  /** Orders sent in the last minute, as far as they are known. */
+  ordersInLastMinute() {
+    let count = 0;
+    for (const order of this.listing?.orders ?? []) {
+      if (elapsed(order.created_at) > 60_000 || Number.isNaN(at(order.created_at))) break;
+      count += 1;
+    }
+    return count;
+  }
+
+  #every(milliseconds, work) {
+    const timer = setInterval(work, milliseconds);
+    this.#timers.add(() => clearInterval(timer));
+  }
+
+  #after(milliseconds, work) {
+    const timer = setTimeout(() => this.#ended || work(), milliseconds);
+    this.#timers.add(() => clearTimeout(timer));
+  }
+}

@@ -1,0 +1,87 @@
+// Sending one order so that it can never become two.
+//
+// The Idempotency-Key is made, and stored for this tab, before the first send. While there is no answer the same bytes
+// go out again with the same key; only an answer, or the trader's word, ends it. A reload finds it and goes on.
+import { newKey, NoAnswer, post, Problem } from "../shared/api.js";
+import { Observed } from "../shared/observed.js";
+
+const STORED_AS = "surefill.submission";
+const PAUSES_MILLISECONDS = [400, 1000, 2000, 4000];
+
+export class Submission extends Observed {
+  /** {key, body}: being sent, or without an answer; null when there is none. */
+  pending = read();
+  busy = false;
+  /** Set when the same request was sent several times without an answer. */
+  unanswered = this.pending ? "The page was closed before an answer came." : null;
+
+  /** Send a new order. Answers the order; throws Problem when it was refused, NoAnswer when nobody knows. */
+  async send(terms) {
+    if (this.pending) throw new NoAnswer("The order before this one has no answer yet.");
+    this.pending = { key: newKey(), body: JSON.stringify(terms) };
+    return this.again();
+  }
+
+  /** Send what is pending again: the same bytes with the same key. */
+  async again({ confirmDuplicate = false } = {}) {
+    if (this.busy) throw new NoAnswer("It is being sent at this moment.");
+    this.busy = true;
+    this.unanswered = null;
+    sessionStorage.setItem(STORED_AS, JSON.stringify(this.pending));
+    this.changed();
+    try {
+      const order = await this.#untilAnswered(confirmDuplicate);
+      this.#settle();
+      return order;
+    } catch (error) {
+      if (error instanceof NoAnswer) this.unanswered = error.message;
+      else if (error instanceof Problem && error.code !== "DUPLICATE_SUSPECTED") this.#settle();
+      throw error;
+    } finally {
+      this.busy = false;
+      this.changed();
+    }
+  }
+
+  /** The trader does not want to know: if the order exists, the blotter shows it. */
+  leave() {
+    this.#settle();
+    this.changed();
+  }
+
+  get terms() {
+    return this.pending ? JSON.parse(this.pending.body) : null;
+  }
+
+  async #untilAnswered(confirmDuplicate) {
+    const { key, body } = this.pending;
+    const headers = { "Idempotency-Key": key, ...(confirmDuplicate ? { "Confirm-Duplicate": "true" } : {}) };
+    for (const pause of [...PAUSES_MILLISECONDS, null]) {
+      try {
+        return await post("orders", { body, headers });
+      } catch (error) {
+        const goesOn = error instanceof NoAnswer || error.code === "REQUEST_IN_PROGRESS";
+        if (!goesOn) throw error;
+        if (pause === null) throw new NoAnswer(error.message);
+      }
+      await new Promise((resolve) => setTimeout(resolve, pause));
+    }
+    throw new NoAnswer("No answer came.");
+  }
+
+  #settle() {
+    this.pending = null;
+    this.unanswered = null;
+    sessionStorage.removeItem(STORED_AS);
+  }
+}
+
+function read() {
+  try {
+    const { key, body } = JSON.parse(sessionStorage.getItem(STORED_AS));
+    JSON.parse(body);
+    return typeof key === "string" ? { key, body } : null;
+  } catch {
+    return null; // none, or not ours
+  }
+}
