@@ -329,7 +329,7 @@ def _audit_complaints(order: OurOrder, log: Sequence[OurLogEntry], fills: int, s
     actions = Counter(entry.action for entry in log)
     if actions["FILLED"] != fills:
         yield f"{fills} fills and {actions['FILLED']} rows that say FILLED"
-    sends = sum(entry.action == "EXECUTED" and entry.execution_state == "SENDING" for entry in log)
+    sends = sum(entry.action == "EXECUTED" and entry.execution_state == "SENDING" and entry.is_sent for entry in log)
     if sends != submits or submits != order.attempts:
         yield f"{order.attempts} attempts, {submits} attempt rows, {sends} audit rows of an attempt that leaves"
     if order.is_closed and not any(

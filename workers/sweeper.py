@@ -13,6 +13,7 @@ from app.domain.order_states import ExecutionState
 from app.domain.orders import Order
 from app.lifecycle.advance import sender_died
 from app.lifecycle.halts import cancel_what_is_halted
+from app.lifecycle.refusals import tell_counted
 from app.observability.logs import configure_logging
 from app.settings import load_settings_or_exit
 from app.storage.transaction import DatabaseUnavailable
@@ -26,6 +27,7 @@ AT_ONCE = 500
 AUTORETRY_GRACE_SECONDS = 0.3  # the retry's own message comes first; this one is for when it was lost
 REPEAT_SECONDS = 2.0  # then 4, then 8: a backlog of messages must not be answered with more messages
 LONGEST_REPEAT_SECONDS = 8.0
+TELL_REFUSALS_SECONDS = 15.0
 
 
 class Sweeper:
@@ -34,6 +36,7 @@ class Sweeper:
     def __init__(self, process: Process) -> None:
         self._process = process
         self._enqueued: dict[UUID, tuple[int, float, float]] = {}
+        self._tell_refusals_at = 0.0
 
     def run_once(self) -> int:
         """One look at what is overdue; how many were put on the queue."""
@@ -49,6 +52,9 @@ class Sweeper:
         abandoned = [order for order in ports.store.sending(now) if sender_died(ports, order)]
         enqueued = sum(self._enqueue(order) for order in overdue + abandoned)
         self._forget_old()
+        if time.monotonic() >= self._tell_refusals_at:
+            self._tell_refusals_at = time.monotonic() + TELL_REFUSALS_SECONDS
+            tell_counted(ports)
         return enqueued
 
     def _enqueue(self, order: Order) -> bool:

@@ -33,7 +33,7 @@ def identify(api_keys: PostgresApiKeys, now: datetime) -> Caller:
             "This API key is unknown, revoked or expired.",
             "Check the key, or ask the operator for a new one.",
         )
-    g.caller = caller
+    g.caller, g.received_at = caller, now
     return caller
 
 
@@ -51,7 +51,7 @@ def require(caller: Caller, scope: str) -> None:
 
 def actor(caller: Caller) -> Actor:
     """The caller as the audit log names it."""
-    return Actor(f"trader:{caller.trader_id}", caller.key_prefix)
+    return Actor(f"trader:{caller.trader_id}", caller.key_prefix, g.get("received_at"))
 
 
 def _unauthorized(code: str, detail: str, suggestion: str) -> Problem:

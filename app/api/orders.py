@@ -115,7 +115,7 @@ def cancel_order(order_id: UUID) -> Response:
         case CancelStored(order):
             return answer(order_document(order), 202)
         case TooLate(order):
-            raise _closed(order.status)
+            raise _audited(desk, caller, order_id, _closed(order.status))
 
 
 @blueprint.post("/orders/cancel-all")
@@ -144,7 +144,7 @@ def amend_order(order_id: UUID) -> Response:
     amendment(raw_body())
     order = _order_with_fills(desk, caller, order_id)
     if order["execution_state"] == ExecutionState.CLOSED:
-        raise _closed(order["status"])
+        raise _audited(desk, caller, order_id, _closed(order["status"]))
     raise not_supported_yet("Changing an order")
 
 
@@ -157,7 +157,7 @@ def retry_order(order_id: UUID) -> Response:
         case Resumed(order):
             return answer(order_document(order), 202)
         case NotWaiting(order):
-            raise _needs_no_attention(order)
+            raise _audited(desk, caller, order_id, _needs_no_attention(order))
 
 
 @blueprint.post("/orders/<uuid:order_id>/acknowledge")
@@ -171,7 +171,7 @@ def acknowledge_order(order_id: UUID) -> Response:
         case AwaitingProof(order):
             return answer(order_document(order), 202)
         case NotWaiting(order):
-            raise _needs_no_attention(order)
+            raise _audited(desk, caller, order_id, _needs_no_attention(order))
 
 
 @blueprint.get("/orders/<uuid:order_id>/audit")
@@ -198,6 +198,15 @@ def _order_with_fills(desk: Intake, caller: Caller, order_id: UUID) -> Json:
     if not rows:
         raise NoSuchOrder(str(order_id))
     return order_reads.order_with_fills(rows[0])
+
+
+def _audited(desk: Intake, caller: Caller, order_id: UUID, problem: Problem) -> Problem:
+    """The problem, once the audit log holds that this was refused."""
+    who = actor(caller)
+    refuse(
+        desk.ports, caller.trader_id, problem.denials, who, who.received_at or desk.ports.clock.now(), order_id=order_id
+    )
+    return problem
 
 
 def _closed(status: object) -> Problem:

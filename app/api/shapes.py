@@ -185,6 +185,12 @@ class AuditEntry(msgspec.Struct, kw_only=True):
     venue_at: Time | None
     timestamp: Time
     software_version: str
+    commission: Amount | None
+    stop_loss: Amount | None
+    take_profit: Amount | None
+    max_slippage_bps: int | None
+    max_wait_seconds: int | None
+    parent_id: Id | None
     previous_hash: str
     hash: str
 

@@ -27,7 +27,7 @@ _encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=F
 
 def time_text(at: datetime) -> str:
     """RFC 3339 in UTC with microseconds: 2026-01-31T12:00:00.000001Z."""
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ") if at.year >= 1000 else at.isoformat()
+    return at.astimezone(UTC).isoformat(timespec="microseconds")[:-6] + "Z"
 
 
 def _text(value: object) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -19,10 +19,18 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who does it: a trader with a key, an administrator, or one of our own processes."""
+    """Who does it: a trader with a key, an administrator, or one of our own processes.
+
+    `received_at` is when what made it act reached us: the trader's request, the venue's answer (aware UTC).
+    """
 
     name: str
     credential: str | None = None
+    received_at: datetime | None = None
+
+    def hearing(self, received_at: datetime) -> Actor:
+        """The same one, acting on what reached us then."""
+        return Actor(self.name, self.credential, received_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,11 +137,23 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class ChainHead:
-    """The end of a chain of the audit log that is not an order's."""
+    """The end of a chain of the audit log. That of a trader's chain counts the refusals of a minute."""
 
     chain_id: UUID
     seq: int
     hash: bytes
+    refusal_minute: datetime | None = None
+    refusals: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class CountedRefusal:
+    """What a refusal writes: rows, or only its count of that minute."""
+
+    chain_id: UUID
+    log: Sequence[LogEntry]
+    minute: datetime
+    refusals: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,10 +178,10 @@ class NoSuchOrder(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Accepting:
-    """What an acceptance decided under the account's lock: a new order, or the audit entry of its refusal."""
+    """What an acceptance decided under the account's lock: a new order, or what its refusal leaves in the audit log."""
 
     changes: Changes | None = None
-    refusal: LogEntry | None = None
+    refusal: CountedRefusal | None = None
 
 
 class StoreUnavailable(Exception):

@@ -14,7 +14,7 @@ from time import perf_counter
 from uuid import UUID
 
 from app.domain.audit_chain import GENESIS
-from app.domain.changes import Accepting, Actor, ChainHead, Changes, LogEntry
+from app.domain.changes import Accepting, Actor, ChainHead, Changes, CountedRefusal, LogEntry
 from app.domain.documents import order_document
 from app.domain.money import ZERO
 from app.domain.order_states import ExecutionState, OrderStatus
@@ -22,6 +22,7 @@ from app.domain.orders import ExecutionPath, Order, OrderType, Side
 from app.domain.risk_rules import AcceptanceView, Denial, DenialKind, OrderTerms, denials, reservation_price
 from app.lifecycle.ports import Ports
 from app.lifecycle.record import chained, feed_event
+from app.lifecycle.refusals import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,15 @@ def accept(
             rules_seconds = perf_counter() - began
         if failed:
             outcome = Refusal(tuple(failed))
-            return Accepting(refusal=_refusal_entry(ports, trader_id, terms, failed, actor, received_at, chain, view))
+            return Accepting(
+                refusal=counted(
+                    ports,
+                    trader_id,
+                    chain,
+                    view.now,
+                    lambda head: _refusal_entry(ports, trader_id, terms, failed, actor, received_at, head, view),
+                )
+            )
         changes = _new_order(ports, policy, trader_id, terms, actor, received_at, view)
         accepted = changes.order
         outcome = AcceptedOrder(accepted.id, order_document(accepted), None, rules_seconds)
@@ -96,13 +105,30 @@ def accept(
     return outcome
 
 
-def refuse(ports: Ports, trader_id: UUID, failed: Sequence[Denial], actor: Actor, received_at: datetime) -> None:
-    """Audit a request that was not well-formed enough to be an order."""
+def refuse(
+    ports: Ports,
+    trader_id: UUID,
+    failed: Sequence[Denial],
+    actor: Actor,
+    received_at: datetime,
+    *,
+    order_id: UUID | None = None,
+) -> None:
+    """Audit a request that was not well-formed enough to be an order, or that wanted what is not allowed.
 
-    def entry(chain: ChainHead) -> LogEntry:
-        return _refusal_entry(ports, trader_id, None, failed, actor, received_at, chain, None)
+    `order_id` is the trader's own order that it was about; the row is in the trader's chain all the same.
+    """
 
-    ports.store.refuse(trader_id, entry)
+    def decide(chain: ChainHead) -> CountedRefusal:
+        return counted(
+            ports,
+            trader_id,
+            chain,
+            ports.clock.now(),
+            lambda head: _refusal_entry(ports, trader_id, None, failed, actor, received_at, head, None, order_id),
+        )
+
+    ports.store.refuse(trader_id, decide)
 
 
 def _new_order(
@@ -177,6 +203,8 @@ def _new_order(
             "status": order.status,
             "execution_state": order.execution_state,
             **_terms_fields(terms),
+            # what no later row of the order repeats
+            **(_further_terms(terms) if action == "SUBMITTED" else {}),
             "venue": order.venue,
             "limits_version": view.limits_version,
         }
@@ -224,13 +252,15 @@ def _refusal_entry(
     received_at: datetime,
     chain: ChainHead,
     view: AcceptanceView | None,
+    order_id: UUID | None = None,
 ) -> LogEntry:
     first = failed[0]
     fields: dict[str, object] = {
         "id": ports.ids.new(),
         **_who(trader_id, actor, received_at, view.now if view else ports.clock.now(), ports),
         "action": "REJECTED",
-        **(_terms_fields(terms) if terms else {}),
+        "order_id": order_id,
+        **({**_terms_fields(terms), **_further_terms(terms)} if terms else {}),
         "error_code": first.code,
         "rule": ",".join(denial.code for denial in failed),
         "reason": " ".join(denial.message for denial in failed)[:2000],
@@ -247,6 +277,15 @@ def _who(trader_id: UUID, actor: Actor, received_at: datetime, now: datetime, po
         "received_at": received_at,
         "timestamp": now,
         "software_version": ports.software_version,
+    }
+
+
+def _further_terms(terms: OrderTerms) -> dict[str, object]:
+    return {
+        "stop_loss": terms.stop_loss,
+        "take_profit": terms.take_profit,
+        "max_slippage_bps": terms.max_slippage_bps,
+        "max_wait_seconds": terms.max_wait_seconds,
     }
 
 

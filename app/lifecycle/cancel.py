@@ -92,9 +92,10 @@ def send_cancel(ports: Ports, claimed: Order) -> Settled | None:
     if claimed.venue_order_id is None:
         raise ValueError("a cancel needs the venue's order id")
     answer = ports.venue_of(claimed.venue).cancel(claimed.venue_order_id)
+    heard = WORKER.hearing(ports.clock.now())
 
     def decide(held: Held) -> Verdict[Settled | None]:
-        record = Record(ports, held, WORKER)
+        record = Record(ports, held, heard)
         outcome, code, evidence = {
             CancelTaken: ("TAKEN", None, None),
             CancelRefused: ("REFUSED", getattr(answer, "code", None), getattr(answer, "message", None)),

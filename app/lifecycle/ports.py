@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Protocol, TypeVar
 from uuid import UUID
 
-from app.domain.changes import Accepting, ChainHead, Held, LogEntry, Verdict
+from app.domain.changes import Accepting, ChainHead, CountedRefusal, Held, Verdict
 from app.domain.halts import Halt
 from app.domain.orders import Order
 from app.domain.retry_policy import RetryPolicy
@@ -47,8 +47,12 @@ class OrderStore(Protocol):
         """Lock the account, read all that the rules look at, decide, write, commit, wake the feed."""
         ...
 
-    def refuse(self, trader_id: UUID, entry: Callable[[ChainHead], LogEntry]) -> None:
-        """Write the audit entry of a request that never became an order."""
+    def refuse(self, trader_id: UUID, decide: Callable[[ChainHead], CountedRefusal | None]) -> None:
+        """Lock the trader's chain and write what a refusal leaves in the audit log; nothing for None."""
+        ...
+
+    def with_counted_refusals(self, more_than: int, before: datetime) -> Sequence[UUID]:
+        """Traders that had more refusals than that in a minute that began before then, not told in the log yet."""
         ...
 
     def order(self, order_id: UUID) -> Order | None:

@@ -73,13 +73,16 @@ def ask(ports: Ports, claimed: Order) -> Next | Leaving:
                 pass
             case OutcomeUnknown():
                 pass  # the order's state is known, its executions are not: they are asked for again when it is due
-    decision = decide(claimed, answer, venue.capabilities, ports.clock.now())
-    return _settle(ports, claimed, decision, executions)
+    now = ports.clock.now()
+    decision = decide(claimed, answer, venue.capabilities, now)
+    return _settle(ports, claimed, decision, executions, WORKER.hearing(now))
 
 
-def _settle(ports: Ports, claimed: Order, decision: Decision, executions: Sequence[Execution]) -> Next | Leaving:
+def _settle(
+    ports: Ports, claimed: Order, decision: Decision, executions: Sequence[Execution], heard: Actor
+) -> Next | Leaving:
     def settle(held: Held) -> Verdict[Next | Leaving]:
-        record = Record(ports, held, WORKER)
+        record = Record(ports, held, heard)
         if isinstance(decision, Adopt):
             following: Next | Leaving = take_over(record, decision.report, executions, held.known, found_by_asking=True)
             return Verdict(following, record.changes())
@@ -151,7 +154,7 @@ def take_over(
         execution = by_cumulative.get(event.cumulative_quantity) if isinstance(event, happened.Filled) else None
         if execution is not None and _is_worse_than_limit(order, execution):
             record.alarm("PRICE_BEYOND_LIMIT", f"filled at {execution.price}, the limit is {order.price}")
-        record.happened(event, execution=execution)
+        record.happened(event, execution=execution, venue_at=report.updated_at)
     after = record.order
     if order.is_closed:
         return _after_end(record, report)
@@ -218,10 +221,11 @@ def take_updates(ports: Ports, order_id: UUID, updates: Sequence[TradeUpdate]) -
     order is not ours.
     """
     woken: Order | None = None
+    heard = LISTENER.hearing(ports.clock.now())
 
     def settle(held: Held) -> Verdict[Next]:
         nonlocal woken
-        record = Record(ports, held, LISTENER)
+        record = Record(ports, held, heard)
         before, woken = record.order, None
         known = dict(held.known)
         for update in updates:

@@ -42,6 +42,10 @@ FILL_IDS = UUID("6f1f0c0e-5d0f-5b5e-9d7b-3f1f5a4a7a51")
 """Namespace of fill ids: the same execution gets the same id whoever records it, and after whatever restart (I6)."""
 
 
+_ATTEMPTS = {"SUBMIT": "EXECUTED", "CANCEL": "CANCELLED", "REPLACE": "AMENDED"}
+"""The audit's action for what happens to an attempt of that kind."""
+
+
 class Record:
     """Changes of one order under its lock. Call `happened` for each event, then take `changes`."""
 
@@ -57,6 +61,8 @@ class Record:
             position=held.position,
         )
         self._books_changed = False
+        self._events = 0
+        self._untold: list[AttemptEnded] = []
 
     @property
     def order(self) -> Order:
@@ -70,9 +76,11 @@ class Record:
         execution: Execution | None = None,
         error_code: str | None = None,
         sent_at: datetime | None = None,
+        venue_at: datetime | None = None,
         actor: Actor | None = None,
     ) -> None:
-        """Apply the event, with everything that belongs to it."""
+        """Apply the event, with everything that belongs to it. `venue_at` is the venue's own time of it."""
+        self._events += 1
         before = self._changes.order
         after = before.apply(event)
         self._changes.order = after
@@ -88,6 +96,7 @@ class Record:
             error_code=error_code or (reason.code if reason else None),
             reason=reason.message if reason else None,
             sent_at=sent_at,
+            venue_at=venue_at,
             fill=fill,
         )
         self._feed(name, fill, reason)
@@ -97,11 +106,15 @@ class Record:
         self._changes.order = self._changes.order.watched(**schedule)
 
     def attempt_started(self, attempt: AttemptStarted) -> None:
+        """An attempt is about to leave. That of a submit is told by its event; every other one is a row by itself."""
         self._changes.attempts_started.append(attempt)
+        if attempt.kind != "SUBMIT":
+            self._log(_ATTEMPTS[attempt.kind], self._changes.order, reason="It is sent.", sent_at=attempt.sent_at)
 
     def attempt_ended(self, attempt: AttemptEnded) -> None:
         """An attempt is over: its answer is here, or its sender is gone."""
         self._changes.attempts_ended.append(attempt)
+        self._untold.append(attempt)
         if attempt.kind == "SUBMIT":
             self._changes.order = self._changes.order.attempt_ended(attempt.number, attempt.ended_at)
 
@@ -151,7 +164,20 @@ class Record:
         return self._changes.fills
 
     def changes(self) -> Changes:
-        """Everything to write. The record is finished with it."""
+        """Everything to write. The record is finished with it.
+
+        An attempt's end that no event of the order tells (an old one's answer, a sender that is gone, a cancel that
+        was taken) becomes a row by itself.
+        """
+        for attempt in self._untold:
+            if not self._events or attempt.outcome == "SENDER_GONE":
+                self._log(
+                    _ATTEMPTS[attempt.kind],
+                    self._changes.order,
+                    error_code=attempt.error_code,
+                    reason=f"Attempt {attempt.number} ended: {attempt.outcome}.",
+                )
+        self._untold.clear()
         if not self._books_changed:
             self._changes.account = self._changes.position = None
         return self._changes
@@ -207,6 +233,7 @@ class Record:
         error_code: str | None = None,
         reason: str | None = None,
         sent_at: datetime | None = None,
+        venue_at: datetime | None = None,
         fill: FillRow | None = None,
     ) -> None:
         order, who = self._changes.order, actor or self._actor
@@ -232,13 +259,17 @@ class Record:
             "retry_attempt": order.attempts - 1 if order.attempts else None,
             "error_code": error_code,
             "reason": reason,
+            "parent_id": order.parent_id,
+            "received_at": who.received_at,
             "sent_at": sent_at,
+            "venue_at": venue_at,
             "timestamp": self.now,
             "software_version": self._ports.software_version,
         }
         if fill is not None:
             fields["fill_quantity"] = fill.quantity
             fields["fill_price"] = fill.price
+            fields["commission"] = fill.commission
             fields["execution_id"] = fill.execution_id
             fields["venue_at"] = fill.executed_at
         entry = chained(ChainHead(order.id, order.log_seq, order.log_hash), fields)

@@ -108,7 +108,7 @@ def send(ports: Ports, leaving: Leaving) -> Next:
             )
         else:
             answer = ports.venue_of(order.venue).submit(instruction(order))
-    return _record_until_stored(ports, order.id, leaving.number, answer)
+    return _record_until_stored(ports, order.id, leaving.number, answer, ports.clock.now())
 
 
 def attempt_key(order_id: UUID, number: int) -> str:
@@ -116,14 +116,17 @@ def attempt_key(order_id: UUID, number: int) -> str:
     return f"{order_id}/{number}"
 
 
-def _record_until_stored(ports: Ports, order_id: UUID, number: int, answer: SubmitAnswer) -> Next:
+def _record_until_stored(
+    ports: Ports, order_id: UUID, number: int, answer: SubmitAnswer, received_at: datetime | None = None
+) -> Next:
     """The venue's word is not thrown away because the database is away for a moment (I3)."""
+    received_at = received_at or ports.clock.now()
     for pause in RECORD_PAUSES:
         try:
-            return record_answer(ports, order_id, number, answer)
+            return record_answer(ports, order_id, number, answer, received_at)
         except StoreUnavailable:
             ports.wait(pause)
-    return record_answer(ports, order_id, number, answer)
+    return record_answer(ports, order_id, number, answer, received_at)
 
 
 def instruction(order: Order) -> OrderInstruction:
@@ -141,11 +144,14 @@ def instruction(order: Order) -> OrderInstruction:
     )
 
 
-def record_answer(ports: Ports, order_id: UUID, number: int, answer: SubmitAnswer) -> Next:
-    """Evidence is applied whoever holds the order by now (I3)."""
+def record_answer(
+    ports: Ports, order_id: UUID, number: int, answer: SubmitAnswer, received_at: datetime | None = None
+) -> Next:
+    """Evidence is applied whoever holds the order by now (I3). `received_at`: when it reached us, if not now."""
+    heard = WORKER.hearing(received_at or ports.clock.now())
 
     def decide(held: Held) -> Verdict[Next]:
-        record = Record(ports, held, WORKER)
+        record = Record(ports, held, heard)
         outcome, code, evidence = _ended(answer)
         record.attempt_ended(AttemptEnded("SUBMIT", number, record.now, outcome, code, evidence))
         following = _apply(ports, record, number, answer, held)
@@ -198,7 +204,7 @@ def _apply(ports: Ports, record: Record, number: int, answer: SubmitAnswer, held
                 return Settled()
             try:
                 for event in adopt(order, report, (), held.known, record.now, found_by_asking=False):
-                    record.happened(event)
+                    record.happened(event, venue_at=report.updated_at)
             except Nonsense as nonsense:
                 record.alarm(nonsense.code, str(nonsense))
                 return _in_doubt(ports, record, Reason("VENUE_ANSWER_NONSENSE", str(nonsense)), latest=latest)

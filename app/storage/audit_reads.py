@@ -14,11 +14,12 @@ FIRST = UUID(int=0)
 
 _LOGGED = ", ".join("l.details::text" if name == "details" else f"l.{name}" for name in execution_logs.COLUMNS)
 
-# An order carries the head of its own chain: read with the rows, it shows when the last of them are gone.
+# The head of each chain, an order's on the order, shows when the last rows of a chain are gone.
 PAGE = Statement(
     "audit_page",
-    f"""SELECT l.chain_id, l.chain_seq, l.previous_hash, l.hash, o.log_seq, o.log_hash, {_LOGGED}
-    FROM execution_logs l LEFT JOIN orders o ON o.id = l.chain_id
+    f"""SELECT l.chain_id, l.chain_seq, l.previous_hash, l.hash,
+        coalesce(o.log_seq, c.seq), coalesce(o.log_hash, c.hash), {_LOGGED}
+    FROM execution_logs l LEFT JOIN orders o ON o.id = l.chain_id LEFT JOIN audit_chains c ON c.chain_id = l.chain_id
     WHERE (l.chain_id, l.chain_seq) > ($1, $2) ORDER BY l.chain_id, l.chain_seq LIMIT $3""",
 )
 WITHOUT_LOG = Statement(
@@ -88,4 +89,4 @@ def _check(chain: _Chain, row: Row, found: Verification) -> None:
 
 def _end(chain: _Chain | None, found: Verification) -> None:
     if chain is not None and chain.head is not None and chain.head != (chain.seq, chain.hash):
-        found.breaks.append(f"chain {chain.id}: its last row is {chain.seq}, the order says {chain.head[0]}")
+        found.breaks.append(f"chain {chain.id}: its last row is {chain.seq}, its head says {chain.head[0]}")

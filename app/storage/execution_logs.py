@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import datetime
 from uuid import UUID
 
 from app.domain.audit_chain import GENESIS
-from app.domain.changes import ChainHead, LogEntry
+from app.domain.changes import ChainHead, CountedRefusal, LogEntry
 from app.storage.transaction import Call, Statement
 
 COLUMNS = (
     "id", "trader_id", "actor", "credential", "action", "order_id", "status", "status_before", "execution_state",
     "symbol", "side", "quantity", "order_type", "price", "time_in_force", "fill_quantity", "fill_price",
     "filled_quantity", "venue", "venue_order_id", "execution_id", "retry_attempt", "error_code", "reason", "rule",
-    "limits_version", "details", "received_at", "sent_at", "venue_at", "timestamp", "software_version",
+    "limits_version", "details", "received_at", "sent_at", "venue_at", "timestamp", "software_version", "commission",
+    "stop_loss", "take_profit", "max_slippage_bps", "max_wait_seconds", "parent_id",
 )  # fmt: skip
 
 _KNOWN = frozenset(COLUMNS)
@@ -29,7 +32,14 @@ INSERT = Statement(
 LOCK_CHAIN = Statement(
     "lock_chain",
     """INSERT INTO audit_chains (chain_id, trader_id, seq, hash) VALUES ($1, $2, 0, $3)
-    ON CONFLICT (chain_id) DO UPDATE SET seq = audit_chains.seq RETURNING seq, hash""",
+    ON CONFLICT (chain_id) DO UPDATE SET seq = audit_chains.seq RETURNING seq, hash, refusal_minute, refusals""",
+)
+COUNT_REFUSAL = Statement(
+    "count_refusal", "UPDATE audit_chains SET refusal_minute = $2, refusals = $3 WHERE chain_id = $1"
+)
+# A handful of rows for each trader: no index, so that counting stays an update in place.
+COUNTED_AND_UNTOLD = Statement(
+    "counted_refusals", "SELECT chain_id FROM audit_chains WHERE refusals > $1 AND refusal_minute < $2 LIMIT 100"
 )
 MOVE_CHAIN = Statement("move_chain", "UPDATE audit_chains SET seq = $2, hash = $3 WHERE chain_id = $1")
 
@@ -50,5 +60,23 @@ def move_chain(entry: LogEntry) -> Call:
     return Call(MOVE_CHAIN, [entry.chain_id, entry.chain_seq, entry.hash])
 
 
-def head(chain_id: UUID, seq: int | None, hash_: bytes | None) -> ChainHead:
-    return ChainHead(chain_id, seq or 0, GENESIS if hash_ is None else bytes(hash_))
+def append(log: Sequence[LogEntry]) -> list[Call]:
+    """Rows of a chain that is not an order's, and its new head."""
+    return [*(insert(entry) for entry in log), *([move_chain(log[-1])] if log else [])]
+
+
+def count_refusal(refusal: CountedRefusal) -> list[Call]:
+    return [
+        *append(refusal.log),
+        Call(COUNT_REFUSAL, [refusal.chain_id, refusal.minute, refusal.refusals]),
+    ]
+
+
+def head(
+    chain_id: UUID,
+    seq: int | None,
+    hash_: bytes | None,
+    refusal_minute: datetime | None = None,
+    refusals: int | None = 0,
+) -> ChainHead:
+    return ChainHead(chain_id, seq or 0, GENESIS if hash_ is None else bytes(hash_), refusal_minute, refusals or 0)

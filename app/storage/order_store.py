@@ -13,9 +13,9 @@ from app.domain.changes import (
     BooksNeeded,
     ChainHead,
     Changes,
+    CountedRefusal,
     GateNeeded,
     Held,
-    LogEntry,
     NoSuchOrder,
     Verdict,
 )
@@ -43,7 +43,7 @@ READ_FOR_ACCEPTANCE = Statement(
         t.trading_state, t.orders_per_minute, t.limits_version,
         i.venue, i.status, i.tick_size, i.lot_size, i.bid, i.ask, i.confirmed_at,
         p.quantity, p.reserved_quantity, p.cost_basis, p.realized_pnl,
-        c.seq, c.hash,
+        c.seq, c.hash, c.refusal_minute, c.refusals,
         e.id, e.request_fingerprint,
         CASE WHEN e.id IS NOT NULL THEN (
             SELECT v.payload::text FROM order_events v WHERE v.order_id = e.id ORDER BY v.seq LIMIT 1) END,
@@ -205,9 +205,7 @@ class PostgresOrders:
                 last_seq = transaction.finish(*_writes(changes, payloads, reserve), returning=order_events.LAST_SEQ)
             elif accepting.refusal is not None:
                 transaction.fetch(execution_logs.lock_chain(chain.chain_id, trader_id))
-                transaction.finish(
-                    execution_logs.insert(accepting.refusal), execution_logs.move_chain(accepting.refusal)
-                )
+                transaction.finish(*execution_logs.count_refusal(accepting.refusal))
         if accepting.changes is not None:
             self._wake(accepting.changes, payloads, last_seq)
 
@@ -216,8 +214,8 @@ class PostgresOrders:
     ) -> tuple[AcceptanceView, ChainHead]:
         (
             currency, cash, reserved, _, _, _, trading_state, _, limits_version, venue, status, tick, lot, bid, ask,
-            confirmed_at, quantity, reserved_quantity, basis, realized, chain_seq, chain_hash, earlier_id,
-            earlier_fingerprint, earlier_event, repeats, halt,
+            confirmed_at, quantity, reserved_quantity, basis, realized, chain_seq, chain_hash,
+            refusal_minute, refusals, earlier_id, earlier_fingerprint, earlier_event, repeats, halt,
         ) = row  # fmt: skip
         view = AcceptanceView(
             account=Account(trader_id, currency, cash, reserved),
@@ -238,14 +236,20 @@ class PostgresOrders:
             now=now,
             reference_max_age=self._reference_max_age,
         )
-        return view, execution_logs.head(trader_id, chain_seq, chain_hash)
+        return view, execution_logs.head(trader_id, chain_seq, chain_hash, refusal_minute, refusals)
 
-    def refuse(self, trader_id: UUID, entry: Callable[[ChainHead], LogEntry]) -> None:
+    def refuse(self, trader_id: UUID, decide: Callable[[ChainHead], CountedRefusal | None]) -> None:
         """See OrderStore.refuse."""
         with self._database.transaction(_as_trader(trader_id)) as transaction:
             rows = transaction.fetch(Call(LOCK_ACCOUNT, [trader_id]), execution_logs.lock_chain(trader_id, trader_id))
-            row = entry(execution_logs.head(trader_id, *rows[0]))
-            transaction.finish(execution_logs.insert(row), execution_logs.move_chain(row))
+            refusal = decide(execution_logs.head(trader_id, *rows[0]))
+            if refusal is not None:
+                transaction.finish(*execution_logs.count_refusal(refusal))
+
+    def with_counted_refusals(self, more_than: int, before: datetime) -> Sequence[UUID]:
+        """See OrderStore.with_counted_refusals."""
+        rows = self._database.read(Call(execution_logs.COUNTED_AND_UNTOLD, [more_than, before]))
+        return [chain_id for (chain_id,) in rows]
 
     # -- reads ---------------------------------------------------------------------------------------------------------
 

@@ -121,7 +121,7 @@ class PostgresTraders:
                 Call(INSERT_COUNTER, [trader.id]),
                 _insert_key(key),
                 execution_logs.lock_chain(trader.id, trader.id),
-                *_append(log),
+                *execution_logs.append(log),
             )
 
     def change(self, trader_id: UUID, decide: Callable[[StoredTrader, ChainHead], TraderChanges | None]) -> None:
@@ -146,7 +146,7 @@ class PostgresTraders:
                 calls.append(_insert_key(changes.new_key))
             if changes.revoked_key is not None:
                 calls.append(Call(REVOKE_KEY, [changes.revoked_key, changes.at]))
-            transaction.finish(*calls, *_append(changes.log))
+            transaction.finish(*calls, *execution_logs.append(changes.log))
 
     def find(self, id_or_name: str) -> StoredTrader:
         """See TraderStore.find."""
@@ -180,10 +180,6 @@ def _insert_key(key: StoredKey) -> Call:
         INSERT_KEY,
         [key.id, key.trader_id, key.prefix, key.key_hash, list(key.scopes), key.created_at, key.expires_at],
     )
-
-
-def _append(log: Sequence[LogEntry]) -> list[Call]:
-    return [*(execution_logs.insert(entry) for entry in log), execution_logs.move_chain(log[-1])]
 
 
 def _trader_from(row: Row) -> StoredTrader:

@@ -125,3 +125,25 @@ def test_a_request_without_a_valid_key_is_not_audited(house: House, ann: Client)
 def test_the_largest_numbers_are_refused_by_rule_and_not_by_accident(ann: Client) -> None:
     problem = problem_of(ann.submit(quantity="999999999999", price="999999999999.99"), 422, "ORDER_VALUE_TOO_LARGE")
     assert [error["code"] for error in problem["errors"]] == ["ORDER_VALUE_TOO_LARGE", "INSUFFICIENT_FUNDS"]
+
+
+def test_a_refused_cancel_is_audited_with_its_order(house: House, ann: Client) -> None:
+    order = ann.order()
+    assert ann.post(f"/orders/{order['id']}/cancel").status_code == 200  # it was never sent
+    with house.working() as worker:
+        filled = ann.order(quantity="4")
+        worker.send(filled)
+        worker.fill(filled, "4", "150")
+    problem_of(ann.post(f"/orders/{filled['id']}/cancel"), 409, "ORDER_CLOSED")
+    problem_of(ann.post(f"/orders/{filled['id']}/retry"), 409, "NEEDS_NO_ATTENTION")
+    told = house.rows(
+        "SELECT error_code, order_id::text, received_at IS NOT NULL FROM execution_logs"
+        " WHERE chain_id = %s AND order_id IS NOT NULL ORDER BY chain_seq",
+        ann.trader_id,
+    )
+    assert told == [("ORDER_CLOSED", filled["id"], True), ("NEEDS_NO_ATTENTION", filled["id"], True)]
+
+
+def test_what_a_key_does_not_allow_is_audited(house: House, ann: Client) -> None:
+    problem_of(house.with_scopes(ann, "read").get("/compliance/audit"), 403, "SCOPE_MISSING")
+    assert [code for code, _ in house.refusals(ann)] == ["SCOPE_MISSING"]
