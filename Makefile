@@ -5,6 +5,8 @@ MINUTES ?= 5
 SEEDS ?= 10000
 FROM ?= 0
 ARGS ?=
+# A file's tests stay together: they share the processes they start. JOBS=0 runs in one process, for a debugger.
+JOBS ?= 2
 
 PY := .venv/bin/python
 RUNS := .venv/.installed
@@ -25,7 +27,7 @@ demo: $(RUNS) ## 200 orders while the venue misbehaves; compares both ledgers
 
 test: $(TESTS) $(PEERS) ## all tests, on real PostgreSQL and Redis (ARGS="-k cancel")
 	@sh local/node_clients.sh
-	@$(PY) -m pytest $(ARGS)
+	@$(PY) -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
 bench: $(RUNS) ## performance; writes var/bench.json
 	@$(PY) -m proofs.bench $(ARGS)

@@ -154,10 +154,6 @@ class Record:
         }
         self._changes.halts.append(Imposing(halt, chained(held.trader_chain, fields)))
 
-    def noted(self, action: str, *, error_code: str | None = None, reason: str | None = None) -> None:
-        """An audit row for something that does not change the order."""
-        self._log(action, self._changes.order, error_code=error_code, reason=reason)
-
     @property
     def fills(self) -> Sequence[FillRow]:
         """The executions counted so far."""

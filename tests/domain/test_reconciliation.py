@@ -89,7 +89,7 @@ def test_an_absence_is_proven_only_after_the_bound_for_every_venue(capabilities:
 
 
 @pytest.mark.parametrize("capabilities", [PERMANENT, *WEAKER])
-@pytest.mark.parametrize("state", set(ExecutionState) - {ExecutionState.QUEUED, ExecutionState.CLOSED})
+@pytest.mark.parametrize("state", sorted(set(ExecutionState) - {ExecutionState.QUEUED, ExecutionState.CLOSED}))
 def test_an_error_while_asking_decides_nothing(capabilities: VenueCapabilities, state: ExecutionState) -> None:
     order = replace(DOUBTED, execution_state=state, not_founds=9)
     answer = OutcomeUnknown("VENUE_TIMEOUT", "no answer")
