@@ -41,6 +41,7 @@ _REFUSED = msgspec.json.encode(
         "code": "CROSS_SITE_REQUEST",
         "suggestion": "Use the page that this address serves, or a program instead of a browser.",
         "errors": [],
+        "request_id": None,
     }
 )
 

@@ -52,7 +52,7 @@ def _start_worker(settings: Settings) -> Process:
 
 def _serve(app: Flask, settings: Settings) -> None:
     from app import live
-    from app.api import problems, request_log
+    from app.api import problems, request_log, transfer
     from app.api.groups import blueprint
     from app.api.health import health
     from app.api.intake import EXTENSION
@@ -65,6 +65,7 @@ def _serve(app: Flask, settings: Settings) -> None:
     app.extensions[SERVING] = serving
     app.extensions[EXTENSION] = lambda: serving.intake
     request_log.register(app)
+    transfer.register(app)
     problems.register(app)
     app.register_blueprint(blueprint)
     app.register_blueprint(health(lambda: serving.database, serving.redis_answers, newest_migration))

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Annotated
 
 from flask import Response
+from msgspec import Meta
 
+from app.api import shapes
 from app.api.answers import answer, page
+from app.api.description import Operation, Parameter, described
 from app.api.problems import Problem
-from app.api.query import Query, cursor_after, cursor_after_name
+from app.api.query import CURSOR, Query, cursor_after, cursor_after_name
 from app.api.routes import READ, blueprint, enter
 from app.domain.orders import Side
 from app.storage import account_reads, order_reads
 from app.storage.order_reads import Filter
 
 DEFAULT_PAGE, LARGEST_PAGE = 100, 1000
+LIMIT = Parameter(Annotated[int, Meta(ge=1, le=LARGEST_PAGE)], "At most so many.")
 
 
 @blueprint.get("/account")
+@described(Operation(group="Account", scope=READ, answers={200: shapes.Account}, problems=(404, 422)))
 def get_account() -> Response:
     """Cash, equity, profit and loss, limits."""
     desk, caller = enter(READ)
@@ -29,6 +35,16 @@ def get_account() -> Response:
 
 
 @blueprint.get("/positions")
+@described(
+    Operation(
+        group="Account",
+        scope=READ,
+        query={"limit": LIMIT, "cursor": CURSOR},
+        answers={200: shapes.Positions},
+        problems=(422,),
+        conditional=True,
+    )
+)
 def list_positions() -> Response:
     """What the trader holds, by symbol."""
     desk, caller = enter(READ)
@@ -41,6 +57,23 @@ def list_positions() -> Response:
 
 
 @blueprint.get("/fills")
+@described(
+    Operation(
+        group="Account",
+        scope=READ,
+        query={
+            "order_id": Parameter(shapes.Id, "Executions of this order."),
+            "symbol": Parameter(shapes.Symbol, "Executions in this symbol."),
+            "side": Parameter(Side, "Executions of this side."),
+            "since": Parameter(shapes.GivenTime, "Executions at this time or later, by the venue's clock."),
+            "until": Parameter(shapes.GivenTime, "Executions before this time."),
+            "limit": LIMIT,
+            "cursor": CURSOR,
+        },
+        answers={200: shapes.Fills},
+        problems=(422,),
+    )
+)
 def list_fills() -> Response:
     """The trader's executions, newest first."""
     desk, caller = enter(READ)

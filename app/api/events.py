@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from flask import Response
+from typing import Annotated
 
+from flask import Response
+from msgspec import Meta
+
+from app.api import shapes
 from app.api.answers import json_answer
+from app.api.description import Operation, Parameter, described
 from app.api.query import Query
 from app.api.routes import READ, blueprint, enter
 from app.storage import order_events, order_reads
@@ -13,6 +18,20 @@ DEFAULT_EVENTS, MOST_EVENTS = 100, 1000
 
 
 @blueprint.get("/events")
+@described(
+    Operation(
+        group="Live updates",
+        scope=READ,
+        query={
+            "since": Parameter(shapes.Seq, "The number of the last event that was seen; 0 unless given."),
+            "limit": Parameter(
+                Annotated[int, Meta(ge=1, le=MOST_EVENTS)], f"At most so many events; {DEFAULT_EVENTS} unless given."
+            ),
+        },
+        answers={200: shapes.Events},
+        problems=(422,),
+    )
+)
 def list_events() -> Response:
     """The trader's events after `since`, in order."""
     desk, caller = enter(READ)

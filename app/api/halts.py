@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Annotated
 from uuid import UUID
 
 from flask import Response
+from msgspec import Meta
 
+from app.api import shapes
 from app.api.answers import answer
 from app.api.authentication import Caller, actor
 from app.api.bodies import fields_of, raw_body
+from app.api.description import Operation, Parameter, described
 from app.api.intake import Intake
 from app.api.order_request import halt_request, reason_of
 from app.api.problems import Problem, not_found
@@ -23,6 +27,15 @@ LIFTED = "Lifted by an administrator."
 
 
 @blueprint.post("/admin/halts")
+@described(
+    Operation(
+        group="Administration",
+        scope=ADMIN,
+        body=shapes.HaltRequest,
+        answers={201: shapes.Halt, 200: shapes.Halt},
+        examples={"A symbol": {"scope": "SYMBOL", "symbol": "MSFT", "reason": "Earnings leaked."}},
+    )
+)
 def impose_halt() -> Response:
     """Halt everything, a trader or a symbol. 201; 200 with the halt that stands when it was halted before."""
     desk, caller = enter(ADMIN)
@@ -44,6 +57,15 @@ def impose_halt() -> Response:
 
 
 @blueprint.get("/admin/halts")
+@described(
+    Operation(
+        group="Administration",
+        scope=ADMIN,
+        query={"limit": Parameter(Annotated[int, Meta(ge=1, le=MOST_HALTS)], "At most so many; 100 unless given.")},
+        answers={200: shapes.Halts},
+        problems=(422,),
+    )
+)
 def list_halts() -> Response:
     """Halts: active ones first, then the newest."""
     desk, caller = enter(ADMIN)
@@ -54,6 +76,15 @@ def list_halts() -> Response:
 
 
 @blueprint.delete("/admin/halts/<uuid:halt_id>")
+@described(
+    Operation(
+        group="Administration",
+        scope=ADMIN,
+        body=shapes.LiftRequest,
+        body_required=False,
+        answers={200: shapes.Halt},
+    )
+)
 def lift_halt(halt_id: UUID) -> Response:
     """Lift a halt; the body may give the reason. 200 with the halt, also when it was lifted before."""
     desk, caller = enter(ADMIN)

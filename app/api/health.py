@@ -6,7 +6,9 @@ from collections.abc import Callable
 
 from flask import Blueprint, Response
 
+from app.api import shapes
 from app.api.answers import answer
+from app.api.description import Operation, described
 from app.api.problems import Problem
 from app.storage.transaction import Call, Database, DatabaseUnavailable, Statement
 
@@ -20,11 +22,13 @@ def health(
     blueprint = Blueprint("health", __name__)
 
     @blueprint.get("/healthz")
+    @described(Operation(group="Health", answers={200: shapes.Alive}))
     def healthz() -> Response:
         """The process answers."""
         return answer({"status": "alive"})
 
     @blueprint.get("/readyz")
+    @described(Operation(group="Health", answers={200: shapes.Readiness}, problems=(503,)))
     def readyz() -> Response:
         """The database answers and has the newest migration. Without Redis orders are slower, not lost."""
         try:

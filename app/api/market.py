@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from flask import Response
+from typing import Annotated
 
+from flask import Response
+from msgspec import Meta
+
+from app.api import shapes
 from app.api.answers import answer, page
+from app.api.description import Operation, Parameter, described
 from app.api.problems import Problem, not_found
-from app.api.query import Query, cursor_after_name
+from app.api.query import CURSOR, Query, cursor_after_name
 from app.api.routes import READ, blueprint, enter
 from app.api.wording import shown
 from app.storage import market_reads
@@ -16,6 +21,19 @@ LONGEST_SYMBOL = 32
 
 
 @blueprint.get("/instruments")
+@described(
+    Operation(
+        group="Market",
+        scope=READ,
+        query={
+            "limit": Parameter(Annotated[int, Meta(ge=1, le=LARGEST_PAGE)], "At most so many."),
+            "cursor": CURSOR,
+        },
+        answers={200: shapes.Instruments},
+        problems=(422,),
+        conditional=True,
+    )
+)
 def list_instruments() -> Response:
     """Instruments by symbol."""
     desk, caller = enter(READ)
@@ -28,6 +46,16 @@ def list_instruments() -> Response:
 
 # a path, because symbols such as BTC/USD have a slash
 @blueprint.get("/quotes/<path:symbol>")
+@described(
+    Operation(
+        group="Market",
+        scope=READ,
+        path={"symbol": Parameter(shapes.Symbol, "The symbol; a slash in it may stand as it is.")},
+        answers={200: shapes.Quote},
+        problems=(404, 422),
+        conditional=True,
+    )
+)
 def get_quote(symbol: str) -> Response:
     """The last known bid and ask."""
     desk, caller = enter(READ)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from flask import Response
 
+from app.api.description import Operation, described
 from app.api.problems import not_supported_yet
 from app.api.routes import COMPLIANCE, READ, blueprint, enter
 
 
 @blueprint.get("/reports/executions")
+@described(Operation(group="Reports", scope=READ, answers={}, problems=(422,)))
 def report_executions() -> Response:
     """A download of the trader's executions."""
     enter(READ)
@@ -16,6 +18,7 @@ def report_executions() -> Response:
 
 
 @blueprint.get("/compliance/audit")
+@described(Operation(group="Compliance", scope=COMPLIANCE, answers={}, problems=(422,)))
 def audit_all() -> Response:
     """The audit log of all traders."""
     enter(COMPLIANCE)

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from time import perf_counter
+from typing import Annotated, Literal
 from uuid import UUID
 
 import msgspec
 from flask import Response
+from msgspec import Meta
 
+from app.api import shapes
 from app.api.answers import answer, encode, json_answer, page
 from app.api.authentication import Caller, actor, identify, require
 from app.api.bodies import no_fields, raw_body
+from app.api.description import Header, Operation, Parameter, described
 from app.api.intake import Intake, intake
 from app.api.order_request import amendment, confirms_duplicate, idempotency_key, order_terms
 from app.api.problems import Problem, denied, not_found, not_supported_yet
-from app.api.query import Query, cursor_after
+from app.api.query import CURSOR, Query, cursor_after
 from app.api.routes import READ, TRADE, blueprint, enter
 from app.domain.changes import NoSuchOrder
 from app.domain.documents import Json, order_document
@@ -31,6 +36,27 @@ from app.storage.transaction import LostRace
 DEFAULT_PAGE, LARGEST_PAGE = 20, 100
 MOST_CANCELLED_AT_ONCE = 10_000
 
+EXAMPLES: Mapping[str, Mapping[str, object]] = {
+    "A MARKET order": {"symbol": "AAPL", "side": "BUY", "quantity": "10", "order_type": "MARKET"},
+    "A LIMIT order, good till cancelled": {
+        "symbol": "AAPL",
+        "side": "BUY",
+        "quantity": "10",
+        "order_type": "LIMIT",
+        "price": "150.25",
+        "time_in_force": "GTC",
+    },
+    "A STOP order that waits a minute at most": {
+        "symbol": "AAPL",
+        "side": "BUY",
+        "quantity": 5,
+        "order_type": "STOP",
+        "price": 155.5,
+        "max_wait_seconds": 60,
+    },
+}
+"""Bodies that the document shows and a test submits."""
+
 
 class _StoredEvent(msgspec.Struct):
     """Of a stored event, the order as it was answered."""
@@ -42,6 +68,38 @@ _stored_event = msgspec.json.Decoder(_StoredEvent).decode
 
 
 @blueprint.post("/orders")
+@described(
+    Operation(
+        group="Orders",
+        scope=TRADE,
+        headers={
+            "Idempotency-Key": Header(
+                Annotated[str, Meta(pattern="^[!#-~]{1,253}$")],
+                "A new value, such as a UUID, for each new order. The same key with the same body gives the stored "
+                "answer and never a second order: after a 503, a 409 REQUEST_IN_PROGRESS or no answer at all, repeat "
+                "the request with the same key.",
+                required=True,
+                example="4f1c2e5a-6f0b-4b0e-9d5e-1a2b3c4d5e6f",
+            ),
+            "Confirm-Duplicate": Header(
+                Literal["true", "false"], "`true` sends an order that repeats one of the last few seconds."
+            ),
+        },
+        body=shapes.OrderRequest,
+        examples=EXAMPLES,
+        answers={201: shapes.Order},
+        answer_headers={
+            201: {
+                "Location": Header(str, "Where the order is."),
+                "Idempotent-Replayed": Header(
+                    Literal["true"], "This is the stored answer of an earlier request with the same key."
+                ),
+                "Server-Timing": Header(str, "`validation;dur=` milliseconds that parsing and rules took."),
+            },
+        },
+        problems=(409, 429),
+    )
+)
 def submit_order() -> Response:
     """Submit an order."""
     desk = intake()
@@ -77,6 +135,26 @@ def _terms(desk: Intake, caller: Caller) -> OrderTerms:
 
 
 @blueprint.get("/orders")
+@described(
+    Operation(
+        group="Orders",
+        scope=READ,
+        query={
+            "status": Parameter(OrderStatus, "Orders with this status."),
+            "execution_state": Parameter(ExecutionState, "Orders in this execution state."),
+            "symbol": Parameter(shapes.Symbol, "Orders for this symbol."),
+            "side": Parameter(Side, "Orders of this side."),
+            "since": Parameter(shapes.GivenTime, "Orders accepted at this time or later."),
+            "until": Parameter(shapes.GivenTime, "Orders accepted before this time."),
+            "limit": Parameter(
+                Annotated[int, Meta(ge=1, le=LARGEST_PAGE)], f"At most so many orders; {DEFAULT_PAGE} unless given."
+            ),
+            "cursor": CURSOR,
+        },
+        answers={200: shapes.Orders},
+        problems=(422,),
+    )
+)
 def list_orders() -> Response:
     """The trader's orders, newest first."""
     desk, caller = enter(READ)
@@ -96,6 +174,9 @@ def list_orders() -> Response:
 
 
 @blueprint.get("/orders/<uuid:order_id>")
+@described(
+    Operation(group="Orders", scope=READ, answers={200: shapes.OrderWithFills}, problems=(422,), conditional=True)
+)
 def get_order(order_id: UUID) -> Response:
     """One order with its fills."""
     desk, caller = enter(READ)
@@ -104,6 +185,16 @@ def get_order(order_id: UUID) -> Response:
 
 
 @blueprint.post("/orders/<uuid:order_id>/cancel")
+@described(
+    Operation(
+        group="Orders",
+        scope=TRADE,
+        body=shapes.NoFields,
+        body_required=False,
+        answers={200: shapes.Order, 202: shapes.Order},
+        problems=(409,),
+    )
+)
 def cancel_order(order_id: UUID) -> Response:
     """Ask for a cancel; the venue decides about what was sent."""
     desk, caller = enter(TRADE)
@@ -119,6 +210,15 @@ def cancel_order(order_id: UUID) -> Response:
 
 
 @blueprint.post("/orders/cancel-all")
+@described(
+    Operation(
+        group="Orders",
+        scope=TRADE,
+        body=shapes.NoFields,
+        body_required=False,
+        answers={202: shapes.Requested},
+    )
+)
 def cancel_all_orders() -> Response:
     """Ask for a cancel of every open order of the trader."""
     desk, caller = enter(TRADE)
@@ -138,6 +238,15 @@ def cancel_all_orders() -> Response:
 
 
 @blueprint.patch("/orders/<uuid:order_id>")
+@described(
+    Operation(
+        group="Orders",
+        scope=TRADE,
+        body=shapes.AmendRequest,
+        answers={},
+        problems=(409,),
+    )
+)
 def amend_order(order_id: UUID) -> Response:
     """Change an open order's price or quantity."""
     desk, caller = enter(TRADE)
@@ -149,6 +258,16 @@ def amend_order(order_id: UUID) -> Response:
 
 
 @blueprint.post("/orders/<uuid:order_id>/retry")
+@described(
+    Operation(
+        group="Orders",
+        scope=TRADE,
+        body=shapes.NoFields,
+        body_required=False,
+        answers={202: shapes.Order},
+        problems=(409,),
+    )
+)
 def retry_order(order_id: UUID) -> Response:
     """Give an order that needs attention a new attempt budget."""
     desk, caller = enter(TRADE)
@@ -161,6 +280,16 @@ def retry_order(order_id: UUID) -> Response:
 
 
 @blueprint.post("/orders/<uuid:order_id>/acknowledge")
+@described(
+    Operation(
+        group="Orders",
+        scope=TRADE,
+        body=shapes.NoFields,
+        body_required=False,
+        answers={200: shapes.Order, 202: shapes.Order},
+        problems=(409,),
+    )
+)
 def acknowledge_order(order_id: UUID) -> Response:
     """Accept that an order failed."""
     desk, caller = enter(TRADE)
@@ -175,6 +304,20 @@ def acknowledge_order(order_id: UUID) -> Response:
 
 
 @blueprint.get("/orders/<uuid:order_id>/audit")
+@described(
+    Operation(
+        group="Orders",
+        scope=READ,
+        query={
+            "after": Parameter(
+                Annotated[int, Meta(ge=0, lt=2**31)], "The `seq` of the last row that was seen; 0 unless given."
+            ),
+            "limit": Parameter(Annotated[int, Meta(ge=1, le=1000)], "At most so many rows; 1000 unless given."),
+        },
+        answers={200: shapes.AuditEntries},
+        problems=(422,),
+    )
+)
 def audit_order(order_id: UUID) -> Response:
     """The order's rows of the audit log, oldest first."""
     desk, caller = enter(READ)

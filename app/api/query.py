@@ -6,11 +6,13 @@ import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import TypeVar
+from typing import Annotated, TypeVar
 from uuid import UUID
 
 from flask import request
+from msgspec import Meta
 
+from app.api.description import Parameter
 from app.api.problems import invalid
 from app.api.wording import nearest, one_of, shown
 from app.domain.risk_rules import Denial
@@ -24,6 +26,10 @@ _SYMBOL = re.compile(r"[A-Z0-9][A-Z0-9./_-]{0,31}")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _PLACE, _NAME = b"\x01", b"\x02"
+
+CURSOR = Parameter(
+    Annotated[str, Meta(pattern="^[A-Za-z0-9_-]+$")], "The `next_cursor` of the page before; its other filters too."
+)
 
 
 class Query:

@@ -1,16 +1,17 @@
 """The documents of the API as types: what a request may hold and what an answer holds.
 
-An OpenAPI document can be generated from these (`msgspec.json.schema_components`). Requests are read field by field
-elsewhere, so that every error is told at once; tests hold both to these types.
+The OpenAPI document is generated from these (openapi.py). Requests are read field by field elsewhere, so that every
+error is told at once; tests hold both to these types.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Generic, TypeVar
+from typing import Annotated, Generic, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta
 
+from app.domain.halts import HaltScope
 from app.domain.order_states import ExecutionState, OrderStatus
 from app.domain.orders import OrderType, Side, TimeInForce
 
@@ -40,16 +41,35 @@ Id = Annotated[
         examples=["019b8f0e-7a10-7c39-8a55-1f2d3c4b5a69"],
     ),
 ]
+GivenText = Annotated[str, Meta(pattern=r"^(0|[1-9][0-9]{0,11})(\.[0-9]{1,9})?$")]
 GivenAmount = Annotated[
-    str | int | float,
+    GivenText | Annotated[int, Meta(gt=0, lt=10**12)] | Annotated[float, Meta(gt=0, lt=10**12)],
     Meta(description="Greater than 0; at most 12 digits before and 9 after the decimal point; a string or a number."),
 ]
+GivenTime = Annotated[
+    str,
+    Meta(
+        pattern=r"^(19|20)[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
+        r"T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,6})?(Z|[+-](0[0-9]|1[0-4]):[0-5][0-9])$",
+        description="RFC 3339 with an offset.",
+        examples=["2026-01-05T14:30:00Z"],
+    ),
+]
+Symbol = Annotated[
+    str,
+    Meta(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9./_-]{0,31}$",
+        description="What an instrument is called; upper case is made of lower case.",
+        examples=["AAPL"],
+    ),
+]
+Seq = Annotated[int, Meta(ge=0, lt=10**18)]
 
 
 class OrderRequest(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """An order to be submitted. Prices in the account's currency per unit."""
 
-    symbol: str
+    symbol: Symbol
     side: Side
     quantity: GivenAmount
     order_type: OrderType
@@ -57,10 +77,14 @@ class OrderRequest(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """The limit of a LIMIT order, the trigger of a STOP order; absent for MARKET."""
     stop_loss: GivenAmount | None = None
     take_profit: GivenAmount | None = None
-    time_in_force: TimeInForce = TimeInForce.DAY
+    time_in_force: TimeInForce | None = TimeInForce.DAY
     max_slippage_bps: Annotated[int, Meta(ge=0)] | None = None
     max_wait_seconds: Annotated[int, Meta(ge=1, le=31_536_000)] | None = None
     venue: str | None = None
+
+
+class NoFields(msgspec.Struct, forbid_unknown_fields=True):
+    """Nothing; the body may be left out."""
 
 
 class AmendRequest(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -68,6 +92,26 @@ class AmendRequest(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
     price: GivenAmount | None = None
     quantity: GivenAmount | None = None
+
+
+Sentence = Annotated[str, Meta(min_length=1, max_length=500)]
+
+
+class HaltRequest(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """What to halt, and why: `trader_id` with the scope TRADER, `symbol` with the scope SYMBOL."""
+
+    scope: HaltScope
+    reason: Sentence
+    trader_id: Id | None = None
+    symbol: Symbol | None = None
+    cancel_exits: bool = False
+    """Protective exits are cancelled, too."""
+
+
+class LiftRequest(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """Why a halt is lifted; may be left out."""
+
+    reason: Sentence | None = None
 
 
 class Reason(msgspec.Struct):
@@ -281,6 +325,29 @@ class Instruments(Page[Instrument]):
     """Instruments by symbol."""
 
 
+class Halt(msgspec.Struct, kw_only=True):
+    """A trading halt; `lifted_at` is null while it holds."""
+
+    id: Id
+    scope: HaltScope
+    trader_id: Id | None
+    symbol: str | None
+    code: str
+    reason: str
+    cancel_exits: bool
+    halted_by: str
+    created_at: Time
+    lifted_at: Time | None
+    lifted_by: str | None
+    lift_reason: str | None
+
+
+class Halts(msgspec.Struct):
+    """Halts: active ones first, then the newest."""
+
+    data: list[Halt]
+
+
 class Events(msgspec.Struct):
     """Events in order; `head_seq` is the number of the trader's last one."""
 
@@ -322,3 +389,24 @@ class ProblemDocument(msgspec.Struct):
     suggestion: str
     errors: list[FieldProblem]
     request_id: str | None
+
+
+class Alive(msgspec.Struct):
+    """The process answers."""
+
+    status: Literal["alive"]
+
+
+class Checks(msgspec.Struct):
+    """What was looked at."""
+
+    database: Literal["ok"]
+    migrations: Literal["ok"]
+    redis: Literal["ok", "unavailable"]
+
+
+class Readiness(msgspec.Struct):
+    """Whether the process can serve; without Redis it does, with slower updates."""
+
+    status: Literal["ready", "degraded"]
+    checks: Checks
