@@ -81,7 +81,8 @@ def test_every_check_of_schemathesis_holds(house: House, in_process: None) -> No
         elif isinstance(event, (events.NonFatalError, events.FatalError)):
             failures.setdefault("error", []).append(str(getattr(event, "value", event)))
     assert not failures, "\n\n".join(f"{name} ({len(said)} times)\n{said[0]}" for name, said in failures.items())
-    paths = schema.raw_schema["paths"]
+    paths = dict(schema.raw_schema["paths"])
+    del paths["/api/v1/openapi.json"]  # it does not call what it was made of
     assert tried >= {f"{method.upper()} {path}" for path, methods in paths.items() for method in methods}
 
 
