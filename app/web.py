@@ -17,7 +17,7 @@ from app.settings import PROJECT_ROOT, Settings, load_settings_or_exit
 
 if TYPE_CHECKING:
     from app.api.intake import Intake
-    from app.storage.api_keys import PostgresApiKeys
+    from app.sign_ins import SignIns
     from app.storage.transaction import Database
     from app.wiring import Process
 
@@ -70,7 +70,7 @@ def _serve(app: Flask, settings: Settings) -> None:
     app.register_blueprint(blueprint)
     app.register_blueprint(health(lambda: serving.database, serving.redis_answers, newest_migration))
     app.register_blueprint(page)
-    live.attach(app, serving.process, serving.api_keys)
+    live.attach(app, serving.process, serving.sign_ins)
     # outermost, so that it holds for what never reaches Flask as well
     ruled = BrowserRules(app.wsgi_app, hsts_seconds=settings.hsts_seconds)
     app.wsgi_app = ruled  # type: ignore[assignment, method-assign] # how Flask is wrapped
@@ -90,10 +90,11 @@ class Serving:
         return self.process.database
 
     @cached_property
-    def api_keys(self) -> PostgresApiKeys:
+    def sign_ins(self) -> SignIns:
+        from app.sign_ins import SignIns
         from app.storage.api_keys import PostgresApiKeys
 
-        return PostgresApiKeys(self.database)
+        return SignIns(PostgresApiKeys(self.database))
 
     @cached_property
     def intake(self) -> Intake:
@@ -103,7 +104,7 @@ class Serving:
         return Intake(
             ports=self.process.ports,
             database=self.database,
-            api_keys=self.api_keys,
+            sign_ins=self.sign_ins,
             acceptance=self.process.acceptance,
             venue=venue_name(self._settings),
             orders_per_minute=self._settings.order_rate_limit_per_minute,

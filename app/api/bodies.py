@@ -8,7 +8,7 @@ import re
 import socket
 from typing import Any, NoReturn
 
-from flask import request
+from flask import g, request
 from gevent import Timeout, monkey  # type: ignore[import-untyped] # no types
 from gunicorn.http.errors import ParseException  # type: ignore[import-untyped] # it ships none
 
@@ -35,7 +35,14 @@ Fields = dict[str, Value]
 
 
 def raw_body() -> bytes:
-    """The whole body of this request. Raises Problem 400 when it did not arrive whole; 413, 415."""
+    """The whole body of this request. Raises Problem 400 when it did not arrive whole; 408, 413, 415."""
+    if "raw_body" in g:
+        return bytes(g.raw_body)  # it can be read once; a signature is over it, and then it is what is asked for
+    body = g.raw_body = _checked()
+    return body
+
+
+def _checked() -> bytes:
     body = _received()
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise Problem(

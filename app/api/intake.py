@@ -11,7 +11,7 @@ from flask import current_app
 from app.api.authentication import Caller
 from app.lifecycle.accept import AcceptancePolicy
 from app.lifecycle.ports import Ports
-from app.storage.api_keys import PostgresApiKeys
+from app.sign_ins import SignIns
 from app.storage.transaction import Call, Database, Row
 
 EXTENSION = "surefill"
@@ -23,7 +23,7 @@ class Intake:
 
     ports: Ports
     database: Database
-    api_keys: PostgresApiKeys
+    sign_ins: SignIns
     acceptance: AcceptancePolicy
     venue: str
     """The name of the only venue that is configured."""

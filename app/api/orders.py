@@ -104,7 +104,7 @@ def submit_order() -> Response:
     """Submit an order."""
     desk = intake()
     received_at = desk.ports.clock.now()
-    caller = identify(desk.api_keys, received_at)
+    caller = identify(desk.sign_ins, received_at)
     began = perf_counter()
     try:
         terms = _terms(desk, caller)

@@ -18,7 +18,7 @@ def enter(scope: str) -> tuple[Intake, Caller]:
     """The intake, and the caller whose key has the scope. Raises Problem 401, 403; DatabaseUnavailable."""
     desk = intake()
     received_at = desk.ports.clock.now()
-    caller = identify(desk.api_keys, received_at)
+    caller = identify(desk.sign_ins, received_at)
     try:
         require(caller, scope)
     except Problem as problem:  # somebody with a key tried what the key does not allow: that is for the audit log

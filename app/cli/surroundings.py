@@ -21,7 +21,7 @@ from flask.cli import with_appcontext
 from app.domain.changes import Actor
 from app.domain.time_ordered_ids import RANDOM_BITS, time_ordered_uuid
 from app.lifecycle.ports import Ports
-from app.lifecycle.traders import Administration
+from app.lifecycle.traders import Administration, KeyHasEnded
 from app.settings import DatabaseLogin, Settings, SettingsError
 from app.storage.traders import NameTaken, NoSuchKey, NoSuchTrader, PostgresTraders
 from app.storage.transaction import Database, DatabaseUnavailable, LostRace
@@ -99,6 +99,8 @@ def command(run: Callable[P, R]) -> Callable[P, R]:
             raise _wrong(f"there is no trader {error}; `trader list` shows them") from None
         except NoSuchKey as error:
             raise _wrong(f"no key, or more than one, is or begins with {error}: give its id") from None
+        except KeyHasEnded as error:
+            raise _wrong(f"the key {error}… has ended, so there is nothing to rotate: create a new one") from None
         except NameTaken as error:
             raise _wrong(f"there is a trader named {error} already: choose another name") from None
         except psycopg2.errors.UndefinedTable:

@@ -10,7 +10,7 @@ import json
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from hashlib import sha256
 from typing import Protocol
@@ -27,6 +27,10 @@ DEFAULT_SCOPES = ("trade", "read")
 KEY_BEGINS = "sk_"
 KEY_BYTES = 32  # 256 random bits: nobody guesses one, so a plain hash is enough
 SHOWN_OF_KEY = 11  # enough to tell keys apart in logs, of no use to an attacker
+
+
+class KeyHasEnded(Exception):
+    """A key that was revoked or has expired cannot be rotated."""
 
 
 class TraderStore(Protocol):
@@ -83,7 +87,7 @@ def create_trader(admin: Administration, name: str, cash: Decimal, currency: str
     """A trader with an account, a first key and an audit chain. Raises NameTaken."""
     now = admin.clock.now()
     trader = StoredTrader(admin.ids.new(), name, "ACTIVE", {}, 1, currency, cash, now)
-    key = _issue(admin, trader.id, DEFAULT_SCOPES, None, now)
+    key = _issue(admin, trader.id, DEFAULT_SCOPES, None, None, now)
 
     def entries(chain: ChainHead) -> Sequence[LogEntry]:
         details = {"name": name, "currency": currency, "cash": plain(cash)}
@@ -94,15 +98,41 @@ def create_trader(admin: Administration, name: str, cash: Decimal, currency: str
     return CreatedTrader(trader.id, key)
 
 
-def create_key(admin: Administration, trader_id: UUID, scopes: Sequence[str], expires_at: datetime | None) -> IssuedKey:
-    """One more key. Raises NoSuchTrader."""
+def create_key(
+    admin: Administration,
+    trader_id: UUID,
+    scopes: Sequence[str],
+    expires_at: datetime | None,
+    signing_key: bytes | None = None,
+) -> IssuedKey:
+    """One more key; with `signing_key`, its requests have to be signed. Raises NoSuchTrader."""
     now = admin.clock.now()
-    key = _issue(admin, trader_id, scopes, expires_at, now)
+    key = _issue(admin, trader_id, scopes, expires_at, signing_key, now)
 
     def decide(_: StoredTrader, chain: ChainHead) -> TraderChanges:
         return TraderChanges(log=[_key_created(admin, chain, key.stored, now)], new_key=key.stored, at=now)
 
     admin.store.change(trader_id, decide)
+    return key
+
+
+def rotate_key(admin: Administration, old: StoredKey, overlap: timedelta, expires_at: datetime | None) -> IssuedKey:
+    """A new key with the scopes and the signing key of the old one, which ends after `overlap`.
+
+    One row of the audit log tells both. Raises KeyHasEnded, NoSuchTrader.
+    """
+    now = admin.clock.now()
+    if old.revoked_at is not None or (old.expires_at is not None and old.expires_at <= now):
+        raise KeyHasEnded(old.prefix)
+    key = _issue(admin, old.trader_id, old.scopes, expires_at, old.signing_key, now)
+    ends_at = now + overlap if old.expires_at is None else min(old.expires_at, now + overlap)
+
+    def decide(_: StoredTrader, chain: ChainHead) -> TraderChanges:
+        replaces = {"replaces_key_id": str(old.id), "replaced_key_expires_at": ends_at.isoformat()}
+        entry = _key_created(admin, chain, key.stored, now, **replaces)
+        return TraderChanges(log=[entry], new_key=key.stored, ending_key=(old.id, ends_at), at=now)
+
+    admin.store.change(old.trader_id, decide)
     return key
 
 
@@ -146,7 +176,12 @@ def change_limits(admin: Administration, trader_id: UUID, limits: Limits) -> Sto
 
 
 def _issue(
-    admin: Administration, trader_id: UUID, scopes: Sequence[str], expires_at: datetime | None, now: datetime
+    admin: Administration,
+    trader_id: UUID,
+    scopes: Sequence[str],
+    expires_at: datetime | None,
+    signing_key: bytes | None,
+    now: datetime,
 ) -> IssuedKey:
     text = KEY_BEGINS + admin.secret()
     stored = StoredKey(
@@ -156,17 +191,20 @@ def _issue(
         scopes=tuple(scopes),
         created_at=now,
         expires_at=expires_at,
+        signing_key=signing_key,
         key_hash=sha256(text.encode()).digest(),
     )
     return IssuedKey(stored, text)
 
 
-def _key_created(admin: Administration, chain: ChainHead, key: StoredKey, now: datetime) -> LogEntry:
+def _key_created(admin: Administration, chain: ChainHead, key: StoredKey, now: datetime, **more: str) -> LogEntry:
     details = {
         "key_id": str(key.id),
         "prefix": key.prefix,
         "scopes": ",".join(key.scopes),
         "expires_at": None if key.expires_at is None else key.expires_at.isoformat(),
+        **({} if key.signing_key is None else {"signing_key": key.signing_key.hex()}),
+        **more,
     }
     return _entry(admin, chain, key.trader_id, "KEY_CREATED", now, details=details)
 

@@ -10,7 +10,7 @@ from app.lifecycle.ports import Ports
 from app.live.event_source import PostgresEvents
 from app.live.server import LiveServer
 from app.settings import Settings
-from app.storage.api_keys import PostgresApiKeys
+from app.sign_ins import SignIns
 from app.storage.transaction import Database
 
 
@@ -23,14 +23,14 @@ class Surroundings(Protocol):
     def ports(self) -> Ports: ...
 
 
-def attach(flask_app: Flask, process: Surroundings, api_keys: PostgresApiKeys) -> None:
+def attach(flask_app: Flask, process: Surroundings, sign_ins: SignIns) -> None:
     """Serve the feed beside the application's routes, at `/socket.io`. Nothing runs before the first client."""
     # Connections of its own: intake under load uses all of the other ones, and events must not wait for it.
     database = Database(process.settings.sqlalchemy_url("api"), pool_size=2, application_name="surefill-feed")
     flask_app.extensions["live"] = LiveServer(
         flask_app,
         events=PostgresEvents(database),
-        api_keys=api_keys,
+        sign_ins=sign_ins,
         clock=process.ports.clock,
         redis_url=process.settings.redis_url,
     )

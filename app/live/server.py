@@ -27,7 +27,9 @@ from app.live.gate import Gate
 from app.live.handshake import Refused, check_identity, could_be_a_key, credentials_from, starting_point
 from app.live.key_watch import KeyWatch
 from app.live.wakeup_subscriber import WakeupSubscriber, subscription_client
-from app.storage.api_keys import PostgresApiKeys
+from app.sign_ins import SignIns, TooManyFailures
+from app.signed_requests import SignatureRefused, check_signature
+from app.storage.api_keys import Identity
 from app.storage.transaction import DatabaseUnavailable, LostRace
 
 log = logging.getLogger(__name__)
@@ -45,12 +47,12 @@ class LiveServer:
     """Authenticates clients, feeds them, and ends their connections."""
 
     def __init__(
-        self, flask_app: Flask, *, events: EventSource, api_keys: PostgresApiKeys, clock: Clock, redis_url: str
+        self, flask_app: Flask, *, events: EventSource, sign_ins: SignIns, clock: Clock, redis_url: str
     ) -> None:
         self.connections = Connections()
         self.feed = Feed(self.connections, events, self)
         self._events = events
-        self._api_keys = api_keys
+        self._sign_ins = sign_ins
         self._clock = clock
         self._redis_url = redis_url
         self._starting = threading.Lock()
@@ -68,7 +70,7 @@ class LiveServer:
     def _connect(self, sid: str, environ: Mapping[str, Any], auth: object) -> bool | None:
         self._start()
         try:
-            connection = self._patiently_identified(sid, auth)
+            connection = self._patiently_identified(sid, environ, auth)
         except Refused as refused:
             log.info("a live connection was refused", extra={"sid": sid, "code": refused.code})
             raise Refusal(refused.code, dict(refused.document)) from refused
@@ -93,21 +95,19 @@ class LiveServer:
         )
         return None
 
-    def _patiently_identified(self, sid: str, auth: object) -> Connection:
+    def _patiently_identified(self, sid: str, environ: Mapping[str, Any], auth: object) -> Connection:
         """A database that restarts leaves connections in the pool that are found dead one by one: try again."""
         for pause in _PATIENCE_SECONDS:
             try:
-                return self._identified(sid, auth)
+                return self._identified(sid, environ, auth)
             except (DatabaseUnavailable, LostRace):
                 time.sleep(pause)
-        return self._identified(sid, auth)
+        return self._identified(sid, environ, auth)
 
-    def _identified(self, sid: str, auth: object) -> Connection:
+    def _identified(self, sid: str, environ: Mapping[str, Any], auth: object) -> Connection:
         credentials = credentials_from(auth)
         token = credentials.token
-        identity = check_identity(
-            self._api_keys.identify(token, self._clock.now(), fresh=True) if could_be_a_key(token) else None
-        )
+        identity = check_identity(self._signed_in(token, environ))
         head_seq = self._events.head(identity.trader_id)
         return Connection(
             sid=sid,
@@ -119,6 +119,28 @@ class LiveServer:
             began_at=time.monotonic(),
             socket=self._socket_of(sid),
         )
+
+    def _signed_in(self, token: str, environ: Mapping[str, Any]) -> Identity | None:
+        address, now = environ.get("REMOTE_ADDR"), self._clock.now()
+        try:
+            if not could_be_a_key(token):
+                self._sign_ins.count_failure(address)
+                return None
+            identity = self._sign_ins.identify(token, now, address=address, fresh=True)
+            if identity is not None:
+                # the handshake's own headers: a program can send them, a browser cannot
+                check_signature(environ, b"", identity, now, self._sign_ins)
+        except TooManyFailures as failures:
+            raise Refused(
+                "TOO_MANY_FAILED_SIGN_INS",
+                f"{failures.failures} sign-ins have failed within a minute from the same address or with a key that "
+                "begins alike.",
+                "Check the API key before you try again; a valid key is accepted at once.",
+                retry_after=failures.retry_after,
+            ) from None
+        except SignatureRefused as refused:
+            raise Refused(refused.code, refused.detail, refused.suggestion) from None
+        return identity
 
     def _disconnect(self, sid: str, reason: str) -> None:
         connection = self.feed.leave(sid)

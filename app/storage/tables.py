@@ -153,7 +153,43 @@ api_keys: Final = Table(
     Column("created_at", TIME, nullable=False),
     Column("expires_at", TIME),
     Column("revoked_at", TIME),
+    # The public half of an Ed25519 pair: with one, every request under the key has to be signed.
+    Column("signing_key", LargeBinary),
+    CheckConstraint("length(signing_key) = 32", name="api_keys_signing_key_check"),
     CheckConstraint("scopes <@ '{trade,read,admin,compliance}'::text[]", name="api_keys_scopes_check"),
+)
+
+# Apart from api_keys, which the web processes may not write.
+api_key_uses: Final = Table(
+    "api_key_uses",
+    metadata,
+    Column("key_id", ID, _references("api_keys"), primary_key=True),
+    Column("trader_id", ID, _references("traders"), nullable=False),
+    Column("last_used_at", TIME, nullable=False),
+)
+
+# Of signed requests, until their signature is too old to be accepted anyway.
+request_nonces: Final = Table(
+    "request_nonces",
+    metadata,
+    Column("key_id", ID, _references("api_keys"), nullable=False),
+    Column("nonce", Text, nullable=False),
+    Column("trader_id", ID, _references("traders"), nullable=False),
+    Column("expires_at", TIME, nullable=False),
+    PrimaryKeyConstraint("key_id", "nonce"),
+    CheckConstraint("length(nonce) BETWEEN 16 AND 128", name="request_nonces_nonce_check"),
+)
+Index("idx_request_nonces_expiry", request_nonces.c.key_id, request_nonces.c.expires_at)
+
+# AES-256-GCM; the key is not in the database, only its name.
+venue_credentials: Final = Table(
+    "venue_credentials",
+    metadata,
+    Column("venue", Text, primary_key=True),
+    Column("sealed_with", Text, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+    Column("updated_at", TIME, nullable=False),
+    CheckConstraint("length(venue) BETWEEN 1 AND 100", name="venue_credentials_venue_check"),
 )
 
 accounts: Final = Table(

@@ -42,6 +42,10 @@ class StoredKey:
     created_at: datetime
     expires_at: datetime | None
     revoked_at: datetime | None = None
+    signing_key: bytes | None = None
+    """The public half of an Ed25519 pair, 32 bytes: requests under the key have to be signed."""
+    last_used_at: datetime | None = None
+    """To the minute or so; None when it has not been used."""
     key_hash: bytes = field(default=b"", repr=False)
 
 
@@ -68,18 +72,21 @@ class TraderChanges:
     limits: Limits | None = None
     new_key: StoredKey | None = None
     revoked_key: UUID | None = None
+    ending_key: tuple[UUID, datetime] | None = None
+    """A key, and when it ends, if it does not end before."""
     at: datetime
 
 
 _TRADER = f"""SELECT t.id, t.name, t.trading_state, t.limits_version, t.created_at, a.currency, a.cash,
     {", ".join(f"t.{name}" for name in LIMITS)} FROM traders t JOIN accounts a ON a.trader_id = t.id"""
-_KEY = "SELECT id, trader_id, prefix, scopes, created_at, expires_at, revoked_at FROM api_keys"
+_KEY = """SELECT k.id, k.trader_id, k.prefix, k.scopes, k.created_at, k.expires_at, k.revoked_at, k.signing_key,
+    u.last_used_at FROM api_keys k LEFT JOIN api_key_uses u ON u.key_id = k.id"""
 
 LOCK_TRADER = Statement("lock_trader", f"{_TRADER} WHERE t.id = $1 FOR UPDATE OF t")
 FIND_TRADER = Statement("find_trader", f"{_TRADER} WHERE t.id::text = lower($1) OR t.name = $1")
 LIST_TRADERS = Statement("list_traders", f"{_TRADER} ORDER BY t.created_at, t.id")
-FIND_KEY = Statement("find_key", f"{_KEY} WHERE id::text = lower($1) OR prefix = $1")
-LIST_KEYS = Statement("list_keys", f"{_KEY} WHERE trader_id = $1 ORDER BY created_at, id")
+FIND_KEY = Statement("find_key", f"{_KEY} WHERE k.id::text = lower($1) OR k.prefix = $1")
+LIST_KEYS = Statement("list_keys", f"{_KEY} WHERE k.trader_id = $1 ORDER BY k.created_at, k.id")
 INSERT_TRADER = Statement(
     "insert_trader", "INSERT INTO traders (id, name, trading_state, created_at, updated_at) VALUES ($1, $2, $3, $4, $4)"
 )
@@ -89,10 +96,11 @@ INSERT_ACCOUNT = Statement(
 INSERT_COUNTER = Statement("insert_event_counter", "INSERT INTO event_counters (trader_id) VALUES ($1)")
 INSERT_KEY = Statement(
     "insert_key",
-    """INSERT INTO api_keys (id, trader_id, prefix, key_hash, scopes, created_at, expires_at)
-    VALUES ($1, $2, $3, $4, $5, $6, $7)""",
+    """INSERT INTO api_keys (id, trader_id, prefix, key_hash, scopes, created_at, expires_at, signing_key)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8)""",
 )
 REVOKE_KEY = Statement("revoke_key", "UPDATE api_keys SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL")
+END_KEY = Statement("end_key", "UPDATE api_keys SET expires_at = least(expires_at, $2) WHERE id = $1")
 SET_TRADING_STATE = Statement(
     "set_trading_state", "UPDATE traders SET trading_state = $2, updated_at = $3 WHERE id = $1"
 )
@@ -146,6 +154,8 @@ class PostgresTraders:
                 calls.append(_insert_key(changes.new_key))
             if changes.revoked_key is not None:
                 calls.append(Call(REVOKE_KEY, [changes.revoked_key, changes.at]))
+            if changes.ending_key is not None:
+                calls.append(Call(END_KEY, changes.ending_key))
             transaction.finish(*calls, *execution_logs.append(changes.log))
 
     def find(self, id_or_name: str) -> StoredTrader:
@@ -178,7 +188,16 @@ class PostgresTraders:
 def _insert_key(key: StoredKey) -> Call:
     return Call(
         INSERT_KEY,
-        [key.id, key.trader_id, key.prefix, key.key_hash, list(key.scopes), key.created_at, key.expires_at],
+        [
+            key.id,
+            key.trader_id,
+            key.prefix,
+            key.key_hash,
+            list(key.scopes),
+            key.created_at,
+            key.expires_at,
+            key.signing_key,
+        ],
     )
 
 
@@ -190,5 +209,8 @@ def _trader_from(row: Row) -> StoredTrader:
 
 
 def _key_from(row: Row) -> StoredKey:
-    id_, trader_id, prefix, scopes, created_at, expires_at, revoked_at = row
-    return StoredKey(id_, trader_id, prefix, tuple(scopes), created_at, expires_at, revoked_at)
+    id_, trader_id, prefix, scopes, created_at, expires_at, revoked_at, signing_key, last_used_at = row
+    signing_key = None if signing_key is None else bytes(signing_key)
+    return StoredKey(
+        id_, trader_id, prefix, tuple(scopes), created_at, expires_at, revoked_at, signing_key, last_used_at
+    )

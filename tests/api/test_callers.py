@@ -133,3 +133,36 @@ def test_the_cursor_of_another_trader_shows_nothing_of_theirs(ann: Client, ben: 
         ben.order(quantity="1")
     cursor = ben.get("/orders", limit=1).json["next_cursor"]  # type: ignore[index]
     assert ann.get("/orders", cursor=cursor).json == {"data": [], "next_cursor": None}
+
+
+def test_failed_sign_ins_are_limited_and_a_valid_key_passes_all_the_same(house: House, ann: Client) -> None:
+    address = {"REMOTE_ADDR": "203.0.113.9"}
+    refusals = house.rows("SELECT count(*) FROM execution_logs")
+    statuses = []
+    for number in range(25):
+        guess = Client(ann.http, ann.trader_id, f"{ann.key[:11]}{number}")
+        statuses.append(guess.call("GET", "/account", environ_base=address).status_code)
+    assert statuses == [401] * 20 + [429] * 5
+    guess = Client(ann.http, ann.trader_id, f"{ann.key[:11]}25")
+    told = guess.call("GET", "/account", environ_base=address)
+    assert "the 26th within a minute" in problem_of(told, 429, "TOO_MANY_FAILED_SIGN_INS")["detail"]
+    assert 1 <= int(told.headers["Retry-After"]) <= 60
+    assert house.rows("SELECT count(*) FROM execution_logs") == refusals  # they are nobody's
+    other_key = house.with_scopes(ann, "read")  # has never been seen by this process
+    for client in (ann, other_key):
+        assert client.call("GET", "/account", environ_base=address).status_code == 200
+
+
+def test_a_use_is_remembered_to_the_minute(house: House, ann: Client) -> None:
+    serving = house.flask.extensions["surefill.serving"]
+    ann.get("/account")
+    serving.sign_ins.record_uses()
+    keys = house.administration.store.keys(ann.trader_id)
+    (used,) = [key.last_used_at for key in keys]
+    assert used is not None
+    assert datetime.now(UTC) - used < timedelta(seconds=60)
+    ann.get("/account")
+    serving.sign_ins.record_uses()
+    (later,) = [key.last_used_at for key in house.administration.store.keys(ann.trader_id)]
+    assert later is not None
+    assert later > used

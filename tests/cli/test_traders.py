@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
+from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ed25519, x25519
 
 from tests.cli.conftest import Console
 
@@ -85,6 +88,46 @@ def test_a_key_is_made_and_revoked(console: Console, actions: Actions) -> None:
     assert console.sql("owner", "SELECT count(*) FROM api_keys WHERE revoked_at IS NOT NULL") == [(1,)]
 
 
+def test_a_key_is_rotated_and_the_old_one_ends_after_the_overlap(console: Console, actions: Actions) -> None:
+    made = console.trader()
+    trader_id, old = made["trader_id"], made["api_key"]
+    new = console.ok("key", "rotate", old[:11], "--overlap", "2h", "--json").json
+    assert new["scopes"] == ["trade", "read"]
+    assert new["replaces"] == old[:11]
+    assert new["api_key"] != old
+    ends_at = datetime.fromisoformat(new["replaced_key_expires_at"])
+    assert timedelta(minutes=119) < ends_at - datetime.now(UTC) <= timedelta(hours=2)
+    first, second = console.ok("key", "list", "--trader", "Ann", "--json").json
+    assert (first["expires_at"], second["expires_at"]) == (new["replaced_key_expires_at"], None)
+    assert (first["last_used_at"], first["signature_required"]) == (None, False)
+    assert actions(trader_id) == ["TRADER_CREATED", "KEY_CREATED", "KEY_CREATED"]
+    details = console.chain(trader_id)[2][2]
+    assert details["replaces_key_id"] == first["key_id"]
+    assert datetime.fromisoformat(details["replaced_key_expires_at"]) == ends_at
+    # a second rotation of the old key never gives it more time
+    longer = console.ok("key", "rotate", old[:11], "--overlap", "7d", "--json").json
+    assert longer["replaced_key_expires_at"] == new["replaced_key_expires_at"]
+    console.ok("key", "rotate", old[:11], "--overlap", "0s")
+    assert "has ended" in console.run("key", "rotate", old[:11]).err
+
+
+def test_a_key_that_signs_is_made_from_a_public_key_and_nothing_else(console: Console, tmp_path: Path) -> None:
+    console.trader()
+    private = ed25519.Ed25519PrivateKey.generate()
+    pem, der = serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    (tmp_path / "signing.pub").write_bytes(private.public_key().public_bytes(pem, der))
+    (tmp_path / "other.pub").write_bytes(x25519.X25519PrivateKey.generate().public_key().public_bytes(pem, der))
+    (tmp_path / "none.pub").write_text("ssh-ed25519 AAAA")
+    create = ("key", "create", "--trader", "Ann", "--scopes", "Trade, read,read", "--signing-key")
+    made = console.ok(*create, str(tmp_path / "signing.pub"), "--json").json
+    assert (made["scopes"], made["signature_required"]) == (["trade", "read"], True)
+    assert console.ok("key", "rotate", made["key_id"], "--json").json["signature_required"] is True
+    for wrong, says in (("other.pub", "no Ed25519"), ("none.pub", "no Ed25519"), ("absent", "cannot be read")):
+        said = console.run(*create, str(tmp_path / wrong))
+        assert (said.status, said.out) == (2, "")
+        assert says in said.err
+
+
 def test_a_trader_is_halted_and_resumed(console: Console, actions: Actions) -> None:
     trader_id = console.trader()["trader_id"]
     assert "is now HALTED" in console.ok("halt", "on", "--trader", "Ann", "--reason", "odd orders").out
@@ -127,6 +170,10 @@ def test_everything_is_halted_and_resumed(console: Console) -> None:
         (["trader", "limits", "Ann", "--max-order-value", "NaN"], 2, "is no amount"),
         (["key", "create", "--trader", "nobody"], 1, "there is no trader nobody"),
         (["key", "create", "--trader", "Ann", "--scope", "root"], 2, "root"),
+        (["key", "create", "--trader", "Ann", "--scopes", "trade,root"], 2, "root is no scope"),
+        (["key", "create", "--trader", "Ann", "--scopes", ","], 2, "is no scope"),
+        (["key", "rotate", "sk_nothing"], 1, "give its id"),
+        (["key", "rotate", "sk_nothing", "--overlap", "a day"], 2, "is no duration"),
         (["key", "create", "--trader", "Ann", "--expires", "tomorrow"], 2, "is no time"),
         (["key", "create", "--trader", "Ann", "--expires", "2099-01-01"], 2, "no offset"),
         (["key", "create", "--trader", "Ann", "--expires", "2020-01-01T00:00:00Z"], 2, "has passed"),

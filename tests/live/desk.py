@@ -63,7 +63,11 @@ class Desk:
         """One more key of that trader."""
         key = f"sk_{secrets.token_urlsafe(32)}"
         with self._owner.cursor() as cursor:
-            rows.insert(cursor, "api_keys", rows.api_key(trader_id, key_hash=sha256(key.encode()).digest(), **changes))
+            rows.insert(
+                cursor,
+                "api_keys",
+                rows.api_key(trader_id, id=uuid4(), key_hash=sha256(key.encode()).digest(), **changes),
+            )
         return key
 
     def revoke(self, key: str) -> None:

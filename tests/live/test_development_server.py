@@ -17,6 +17,7 @@ from app import live
 from app.live import client_socket, server
 from app.live.client_socket import INBOUND_BURST_BYTES, ClientSocket, TooTalkative
 from app.settings import Settings
+from app.sign_ins import SignIns
 from app.storage.api_keys import PostgresApiKeys
 from app.storage.transaction import Database
 from app.wiring import SystemClock
@@ -32,7 +33,7 @@ def development_server(settings: Settings) -> Iterator[str]:
     app = Flask("development")
     database = Database(settings.sqlalchemy_url("api"), pool_size=2)
     surroundings = SimpleNamespace(settings=settings, ports=SimpleNamespace(clock=SystemClock()))
-    live.attach(app, surroundings, PostgresApiKeys(database))
+    live.attach(app, surroundings, SignIns(PostgresApiKeys(database)))
     port = free_port()
     serving = make_server("127.0.0.1", port, app, threaded=True)
     thread = threading.Thread(target=serving.serve_forever, daemon=True)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID, uuid4, uuid5
 
 from psycopg2 import sql
 from psycopg2.extras import Json
@@ -25,7 +25,7 @@ def trader(trader_id: UUID, **changes: Any) -> Row:
 
 def api_key(trader_id: UUID, **changes: Any) -> Row:
     return {
-        "id": uuid4(),
+        "id": key_id(trader_id),
         "trader_id": trader_id,
         "prefix": "sk_test",
         "key_hash": key_hash(trader_id),
@@ -33,9 +33,22 @@ def api_key(trader_id: UUID, **changes: Any) -> Row:
     } | changes
 
 
+def key_id(trader_id: UUID) -> UUID:
+    """Of the trader's key."""
+    return uuid5(trader_id, "key")
+
+
 def key_hash(trader_id: UUID) -> bytes:
     """Stands for the SHA-256 of the trader's key."""
     return trader_id.bytes * 2
+
+
+def api_key_use(trader_id: UUID, **changes: Any) -> Row:
+    return {"key_id": key_id(trader_id), "trader_id": trader_id, "last_used_at": NOON} | changes
+
+
+def request_nonce(trader_id: UUID, **changes: Any) -> Row:
+    return {"key_id": key_id(trader_id), "nonce": "0" * 16, "trader_id": trader_id, "expires_at": NOON} | changes
 
 
 def account(trader_id: UUID, **changes: Any) -> Row:
@@ -189,6 +202,8 @@ def rows_of(trader_id: UUID, order_id: UUID) -> dict[str, Row]:
     return {
         "traders": trader(trader_id),
         "api_keys": api_key(trader_id),
+        "api_key_uses": api_key_use(trader_id),
+        "request_nonces": request_nonce(trader_id),
         "accounts": account(trader_id),
         "event_counters": event_counter(trader_id),
         "positions": position(trader_id),
@@ -205,7 +220,8 @@ def another(table: str, trader_id: UUID, order_id: UUID) -> Row:
     """A second row of the same trader and order, in conflict with no first one but where there can only be one."""
     again: dict[str, Row] = {
         "orders": order(trader_id),
-        "api_keys": api_key(trader_id, key_hash=uuid4().bytes),
+        "api_keys": api_key(trader_id, id=uuid4(), key_hash=uuid4().bytes),
+        "request_nonces": request_nonce(trader_id, nonce=uuid4().hex),
         "order_attempts": attempt(trader_id, order_id, number=2),
         "order_events": order_event(trader_id, order_id, seq=2),
         "positions": position(trader_id, symbol="MSFT"),

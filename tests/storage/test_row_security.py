@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 import psycopg2.errors
@@ -15,14 +16,17 @@ from tests.storage.clusters import LOGINS, OWNER, Database
 from tests.storage.sessions import ANN, ANNS_ORDER, BEN, BENS_ORDER, Session
 
 Begin = Callable[..., Session]
+HOUR = timedelta(hours=1)
 
 TABLES = list(rows.rows_of(ANN, ANNS_ORDER))
 ORDERS = {ANN: ANNS_ORDER, BEN: BENS_ORDER}
 
-# S, I, U: SELECT, INSERT, UPDATE. Nobody has DELETE. What a login lacks here it has no right to at all.
+# S, I, U, D: SELECT, INSERT, UPDATE, DELETE. What a login lacks here it has no right to at all.
 API = {
     "traders": "S",
     "api_keys": "S",
+    "api_key_uses": "SIU",
+    "request_nonces": "SID",
     "accounts": "SIU",
     "event_counters": "SU",
     "positions": "SIU",
@@ -52,12 +56,12 @@ RIGHTS = {"surefill_api": API, "surefill_worker": WORKER, "surefill_compliance":
 # No trader owns these; halts have row security of their own kind, see test_halt_security.py.
 UNOWNED = {
     "surefill_api": {"halts": "SI", "instruments": "S", "alembic_version": "S"},
-    "surefill_worker": {"halts": "SI", "instruments": "SIU", "alembic_version": "S"},
+    "surefill_worker": {"halts": "SI", "instruments": "SIU", "alembic_version": "S", "venue_credentials": "S"},
     "surefill_compliance": {"halts": "S", "alembic_version": "S"},
 }
 # What the owner's policies let it do; as the owner it has every right.
 OWNERS = {
-    **dict.fromkeys(("traders", "api_keys", "accounts", "event_counters", "audit_chains"), "SIUD"),
+    **dict.fromkeys(("traders", "api_keys", "api_key_uses", "accounts", "event_counters", "audit_chains"), "SIUD"),
     "execution_logs": "SI",
 }
 
@@ -65,6 +69,8 @@ OWNERS = {
 TOUCH = {
     "traders": "trading_state = trading_state",
     "api_keys": "prefix = prefix",
+    "api_key_uses": "last_used_at = last_used_at",
+    "request_nonces": "expires_at = expires_at",
     "accounts": "cash = cash",
     "event_counters": "head_seq = head_seq",
     "positions": "quantity = quantity",
@@ -78,6 +84,7 @@ TOUCH = {
 
 # An UPDATE that reads no column: only then is the policy on UPDATE alone, without the one on SELECT beside it.
 BLIND = {
+    "api_key_uses": "last_used_at = now()",
     "accounts": "cash = 7",
     "event_counters": "head_seq = 7",
     "positions": "quantity = 7",
@@ -86,12 +93,23 @@ BLIND = {
 }
 
 
+# There can be only one for each trader, or its key.
+ONE_EACH = ("accounts", "event_counters", "audit_chains", "api_key_uses")
+# Read and written for the traders that are named, not for the one whose request it is.
+NAMED = ("api_keys", "event_counters", "api_key_uses")
+
+
 def _key(table: str) -> str:
     return "id" if table == "traders" else "trader_id"
 
 
 def _seen(session: Session, table: str) -> set[UUID]:
     return {trader_id for (trader_id,) in session(f"SELECT {_key(table)} FROM {table}")}
+
+
+def _as(session: Begin, trader_id: UUID) -> Session:
+    """The API on behalf of one trader."""
+    return session("surefill_api", trader_id=trader_id, key_owners=f"{{{trader_id}}}")
 
 
 def _new_row(session: Session, table: str, trader_id: UUID) -> rows.Row:
@@ -120,12 +138,13 @@ def test_every_table_with_a_trader_has_row_security_that_binds_its_owner_too(sch
     )
     assert {name for (name,) in secured} == {*TABLES, "halts"}
     everything = schema.cluster.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'", schema.name)
-    assert {name for (name,) in everything} - set(TABLES) == {"halts", "instruments", "alembic_version"}
+    unowned = {"halts", "instruments", "alembic_version", "venue_credentials"}
+    assert {name for (name,) in everything} - set(TABLES) == unowned
 
 
 @pytest.mark.parametrize("login", LOGINS)
 def test_a_login_has_the_rights_written_here_and_no_others(schema: Database, login: str) -> None:
-    words = {"S": "SELECT", "I": "INSERT", "U": "UPDATE"}
+    words = {"S": "SELECT", "I": "INSERT", "U": "UPDATE", "D": "DELETE"}
     expected = {
         (table, words[letter])
         for table, letters in (RIGHTS[login] | UNOWNED[login]).items()
@@ -188,24 +207,24 @@ def test_the_names_that_others_rely_on_are_there(schema: Database) -> None:
 
 # -- the API, as one trader -----------------------------------------------------------------------------------------
 
-SHOWN_TO_ITS_TRADER = [table for table in _of(API, "S") if table not in ("api_keys", "event_counters")]
+SHOWN_TO_ITS_TRADER = [table for table in _of(API, "S") if table not in NAMED]
 
 
 @pytest.mark.parametrize("table", SHOWN_TO_ITS_TRADER)
 @pytest.mark.parametrize(("me", "other"), [(ANN, BEN), (BEN, ANN)], ids=["ann", "ben"])
 def test_a_trader_sees_their_own_rows_only(session: Begin, table: str, me: UUID, other: UUID) -> None:
-    api = session("surefill_api", trader_id=me)
+    api = _as(session, me)
     assert _seen(api, table) == {me}
     assert api(f"SELECT 1 FROM {table} WHERE {_key(table)} = %s", other) == []
 
 
 @pytest.mark.parametrize("table", _of(API, "I"))
 def test_a_trader_writes_rows_of_their_own_and_of_nobody_else(session: Begin, table: str) -> None:
-    api = session("surefill_api", trader_id=ANN)
+    api = _as(session, ANN)
     with api.refused(InsufficientPrivilege) as refusal:
         api.insert(table, _new_row(api, table, BEN))
     assert "row-level security" in str(refusal.value)
-    if table in ("accounts", "audit_chains"):  # Ann has hers, so a second one gets as far as the key
+    if table in ONE_EACH:  # Ann has hers, so a second one gets as far as the key
         with api.refused(psycopg2.errors.UniqueViolation):
             api.insert(table, _new_row(api, table, ANN))
     else:
@@ -214,7 +233,7 @@ def test_a_trader_writes_rows_of_their_own_and_of_nobody_else(session: Begin, ta
 
 @pytest.mark.parametrize("table", _of(API, "U"))
 def test_a_trader_changes_rows_of_their_own_and_of_nobody_else(session: Begin, table: str) -> None:
-    api = session("surefill_api", trader_id=ANN)
+    api = _as(session, ANN)
     api(f"UPDATE {table} SET {TOUCH[table]} WHERE trader_id = %s", BEN)
     assert api.rowcount == 0
     api(f"UPDATE {table} SET {TOUCH[table]}")
@@ -223,7 +242,7 @@ def test_a_trader_changes_rows_of_their_own_and_of_nobody_else(session: Begin, t
 
 @pytest.mark.parametrize("table", _of(API, "U"))
 def test_not_even_a_change_that_reads_nothing_reaches_the_rows_of_another(session: Begin, table: str) -> None:
-    for settings, touched in (({"trader_id": ANN}, 1), ({}, 0)):
+    for settings, touched in (({"trader_id": ANN, "key_owners": f"{{{ANN}}}"}, 1), ({}, 0)):
         api = session("surefill_api", **settings)
         api(f"UPDATE {table} SET {BLIND[table]}")
         assert api.rowcount == touched
@@ -231,7 +250,7 @@ def test_not_even_a_change_that_reads_nothing_reaches_the_rows_of_another(sessio
 
 @pytest.mark.parametrize("table", _of(API, "U"))
 def test_a_trader_gives_no_row_away(session: Begin, table: str) -> None:
-    api = session("surefill_api", trader_id=ANN)
+    api = _as(session, ANN)
     # The order's own trigger would refuse first, with its own words.
     refusal = psycopg2.errors.CheckViolation if table == "orders" else InsufficientPrivilege
     for change in (TOUCH[table], BLIND[table]):
@@ -251,14 +270,20 @@ def test_not_even_without_the_trigger_does_a_trader_give_an_order_away(own_datab
 
 @pytest.mark.parametrize("table", _of(API, "U"))
 def test_a_trader_locks_no_row_of_another(session: Begin, table: str) -> None:
-    api = session("surefill_api", trader_id=ANN)
+    api = _as(session, ANN)
     assert api(f"SELECT trader_id FROM {table} FOR UPDATE") == [(ANN,)]
 
 
 @pytest.mark.parametrize("table", [table for table in _of(API, "U") if "I" in API[table]])
 def test_an_upsert_does_not_reach_the_row_of_another(session: Begin, table: str) -> None:
-    api = session("surefill_api", trader_id=ANN)
-    key = {"accounts": "trader_id", "positions": "trader_id, symbol", "orders": "id", "audit_chains": "chain_id"}[table]
+    api = _as(session, ANN)
+    key = {
+        "api_key_uses": "key_id",
+        "accounts": "trader_id",
+        "positions": "trader_id, symbol",
+        "orders": "id",
+        "audit_chains": "chain_id",
+    }[table]
     row = dict(rows.rows_of(BEN, BENS_ORDER)[table])
     names = ", ".join(row)
     with api.refused(InsufficientPrivilege):
@@ -378,7 +403,7 @@ def test_a_worker_sees_all_traders(session: Begin, table: str) -> None:
 def test_a_worker_writes_for_all_traders(session: Begin, table: str) -> None:
     worker = session("surefill_worker")
     for trader_id in (ANN, BEN):
-        if table in ("accounts", "event_counters", "audit_chains"):
+        if table in ONE_EACH:
             with worker.refused(psycopg2.errors.UniqueViolation):
                 worker.insert(table, _new_row(worker, table, trader_id))
         else:
@@ -421,7 +446,7 @@ def test_the_owner_writes_what_it_administers_and_nothing_else(session: Begin, t
             owner.insert(table, row)
         assert "row-level security" in str(refusal.value)
         return
-    if table in ("accounts", "event_counters", "audit_chains"):
+    if table in ONE_EACH:
         owner(f"DELETE FROM {table} WHERE trader_id = %s", ANN)
     owner.insert(table, row)
 
@@ -434,7 +459,7 @@ def test_the_owner_changes_and_deletes_what_it_administers_and_nothing_else(sess
     owner = session(OWNER)
     owner(f"UPDATE {table} SET {TOUCH[table]}")
     assert owner.rowcount == (2 if administers else 0)
-    if table == "traders":
+    if table in ("traders", "api_keys"):
         return  # each has rows that refer to it: see the tests on references
     owner(f"DELETE FROM {table}")
     assert owner.rowcount == (2 if administers else 0)
@@ -480,12 +505,40 @@ def test_a_login_without_the_right_to_it_changes_nothing(session: Begin, login: 
 
 @pytest.mark.parametrize("statement", ["DELETE FROM {}", "TRUNCATE {}", "TRUNCATE {} CASCADE"])
 @pytest.mark.parametrize("login", LOGINS)
-@pytest.mark.parametrize("table", [*TABLES, "instruments", "alembic_version"])
+@pytest.mark.parametrize("table", [*TABLES, "instruments", "alembic_version", "venue_credentials"])
 def test_no_login_deletes_anything(session: Begin, login: str, table: str, statement: str) -> None:
+    if "D" in RIGHTS[login].get(table, "") and statement.startswith("DELETE"):
+        return  # see the test on nonces
     begun = session(login, trader_id=ANN)
     with begun.refused(InsufficientPrivilege) as refusal:
         begun(statement.format(table))
     assert "permission denied" in str(refusal.value)
+
+
+def test_a_trader_forgets_nonces_of_their_own_that_have_expired_and_no_others(session: Begin) -> None:
+    api = _as(session, ANN)
+    api.insert("request_nonces", rows.request_nonce(ANN, nonce="1" * 16, expires_at=datetime.now(UTC) + HOUR))
+    api("DELETE FROM request_nonces")
+    assert api.rowcount == 1
+    assert api("SELECT nonce FROM request_nonces") == [("1" * 16,)]
+    assert _as(session, BEN)("SELECT nonce FROM request_nonces") == [("0" * 16,)]
+    stranger = session("surefill_api")
+    stranger("DELETE FROM request_nonces")
+    assert stranger.rowcount == 0
+
+
+def test_uses_of_keys_are_those_of_the_traders_that_are_named(session: Begin) -> None:
+    for named, expected in ((f"{{{ANN}}}", {ANN}), (f"{{{ANN},{BEN}}}", {ANN, BEN}), ("{}", set()), ("", set())):
+        assert _seen(session("surefill_api", key_owners=named), "api_key_uses") == expected
+    for settings in ({}, {"trader_id": ANN}, {"trader_ids": f"{{{ANN}}}"}):
+        assert _seen(session("surefill_api", **settings), "api_key_uses") == set()
+
+
+def test_the_web_processes_see_no_credentials_of_venues(session: Begin) -> None:
+    for login in ("surefill_api", "surefill_compliance"):
+        begun = session(login, trader_id=ANN)
+        with begun.refused(InsufficientPrivilege):
+            begun("SELECT * FROM venue_credentials")
 
 
 @pytest.mark.parametrize("login", LOGINS)

@@ -52,6 +52,9 @@ BENT = [
     ),
     Bent("api_keys", "api_keys_scopes_check", {"scopes": ["trade", "root"]}),
     Bent("api_keys", "api_keys_scopes_check", {"scopes": [None]}),
+    *(Bent("api_keys", "api_keys_signing_key_check", {"signing_key": b"x" * size}) for size in (0, 31, 33)),
+    *(Bent("request_nonces", "request_nonces_nonce_check", {"nonce": "x" * size}) for size in (0, 15, 129)),
+    *(Bent("venue_credentials", "venue_credentials_venue_check", {"venue": "x" * size}) for size in (0, 101)),
     Bent("accounts", "accounts_reserved_check", {"reserved": -1}),
     Bent("positions", "positions_reserved_quantity_check", {"reserved_quantity": -1}),
     Bent("instruments", "instruments_status_check", {"status": "active"}),
@@ -132,6 +135,8 @@ def _valid(table: str) -> rows.Row:
         return rows.halt(ANN)
     if table == "instruments":
         return rows.instrument(symbol="TSLA")
+    if table == "venue_credentials":
+        return {"venue": "alpaca", "sealed_with": "k", "sealed": b"x", "updated_at": NOON}
     row = dict(rows.another(table, ANN, ANNS_ORDER))
     if table == "traders":
         return rows.trader(STRANGER)
@@ -177,7 +182,9 @@ def test_every_check_has_a_row_that_breaks_it(schema: Database) -> None:
 # Table, constraint, and a second row that differs in everything else.
 SAME = [
     ("traders", "traders_name_key", rows.trader(uuid4(), name=str(ANN))),
-    ("api_keys", "api_keys_key_hash_key", rows.api_key(BEN, key_hash=rows.key_hash(ANN))),
+    ("api_keys", "api_keys_key_hash_key", rows.api_key(BEN, id=uuid4(), key_hash=rows.key_hash(ANN))),
+    ("api_key_uses", "api_key_uses_pkey", rows.api_key_use(ANN)),
+    ("request_nonces", "request_nonces_pkey", rows.request_nonce(ANN)),
     ("accounts", "accounts_pkey", rows.account(ANN)),
     ("event_counters", "event_counters_pkey", rows.event_counter(ANN)),
     ("positions", "positions_pkey", rows.position(ANN)),
@@ -236,7 +243,7 @@ def test_nothing_is_deleted_by_way_of_something_else(schema: Database) -> None:
     references = schema.cluster.execute(
         "SELECT conrelid::regclass::text, confdeltype, confupdtype FROM pg_constraint WHERE contype = 'f'", schema.name
     )
-    assert len(references) == 12
+    assert len(references) == 16
     assert {(on_delete, on_update) for _, on_delete, on_update in references} == {("r", "a")}
 
 
