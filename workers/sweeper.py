@@ -7,17 +7,20 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
+from typing import Protocol
 from uuid import UUID
 
 from app.domain.order_states import ExecutionState
 from app.domain.orders import Order
 from app.lifecycle.advance import sender_died
 from app.lifecycle.halts import cancel_what_is_halted
+from app.lifecycle.ports import Ports
 from app.lifecycle.refusals import tell_counted
 from app.observability.logs import configure_logging
 from app.settings import load_settings_or_exit
 from app.storage.transaction import DatabaseUnavailable
-from app.wiring import Process, worker_process
+from app.wiring import worker_process
 from workers.pace import Backoff, Stop
 
 log = logging.getLogger(__name__)
@@ -30,17 +33,27 @@ LONGEST_REPEAT_SECONDS = 8.0
 TELL_REFUSALS_SECONDS = 15.0
 
 
+class Queue(Protocol):
+    """Where task messages go."""
+
+    def enqueue(self, order: Order) -> bool:
+        """Whether the broker took the message."""
+        ...
+
+
 class Sweeper:
     """Puts overdue orders on the queue; remembers for which version of an order it has done so."""
 
-    def __init__(self, process: Process) -> None:
-        self._process = process
+    def __init__(self, ports: Ports, queue: Queue, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._ports = ports
+        self._queue = queue
+        self._monotonic = monotonic
         self._enqueued: dict[UUID, tuple[int, float, float]] = {}
         self._tell_refusals_at = 0.0
 
     def run_once(self) -> int:
         """One look at what is overdue; how many were put on the queue."""
-        ports, now = self._process.ports, self._process.ports.clock.now()
+        ports, now = self._ports, self._ports.clock.now()
         cancel_what_is_halted(ports)
         overdue = [
             order
@@ -52,17 +65,17 @@ class Sweeper:
         abandoned = [order for order in ports.store.sending(now) if sender_died(ports, order)]
         enqueued = sum(self._enqueue(order) for order in overdue + abandoned)
         self._forget_old()
-        if time.monotonic() >= self._tell_refusals_at:
-            self._tell_refusals_at = time.monotonic() + TELL_REFUSALS_SECONDS
+        if self._monotonic() >= self._tell_refusals_at:
+            self._tell_refusals_at = self._monotonic() + TELL_REFUSALS_SECONDS
             tell_counted(ports)
         return enqueued
 
     def _enqueue(self, order: Order) -> bool:
-        now = time.monotonic()
+        now = self._monotonic()
         version, not_before, repeat = self._enqueued.get(order.id, (-1, 0.0, REPEAT_SECONDS))
         if version == order.version and now < not_before:
             return False
-        if not self._process.wakeups.enqueue(order):
+        if not self._queue.enqueue(order):
             return False
         repeat = min(repeat * 2, LONGEST_REPEAT_SECONDS) if version == order.version else REPEAT_SECONDS
         self._enqueued[order.id] = (order.version, now + repeat, repeat)
@@ -70,7 +83,7 @@ class Sweeper:
 
     def _forget_old(self) -> None:
         if len(self._enqueued) > 20 * AT_ONCE:
-            now = time.monotonic()
+            now = self._monotonic()
             self._enqueued = {key: kept for key, kept in self._enqueued.items() if kept[1] > now}
 
 
@@ -79,7 +92,7 @@ def main() -> None:
     configure_logging("sweeper", settings.log_level)
     stop, backoff = Stop(), Backoff()
     process = worker_process(settings)
-    sweeper = Sweeper(process)
+    sweeper = Sweeper(process.ports, process.wakeups)
     while not stop.asked():
         try:
             sweeper.run_once()

@@ -50,6 +50,7 @@ from app.lifecycle.send import (
     forbids_sending,
     found_after_end,
     lose_outcome,
+    remember_venue_order,
     start_sending,
 )
 
@@ -159,6 +160,7 @@ def take_over(
     if order.is_closed:
         return _after_end(record, report)
     if after.is_closed:
+        remember_venue_order(record, report)
         return Settled()
     behind = report.filled_quantity > after.filled_quantity or report.status.is_end
     if behind and not found_by_asking:

@@ -208,6 +208,7 @@ def _apply(ports: Ports, record: Record, number: int, answer: SubmitAnswer, held
             except Nonsense as nonsense:
                 record.alarm(nonsense.code, str(nonsense))
                 return _in_doubt(ports, record, Reason("VENUE_ANSWER_NONSENSE", str(nonsense)), latest=latest)
+            remember_venue_order(record, report)
             if record.order.execution_state is ExecutionState.CANCELLING:
                 record.bookkeeping(due_at=record.now)
                 return TryAgain(record.now, Reason("CANCEL_WANTED", "The cancel goes out now."))
@@ -233,6 +234,12 @@ def _apply(ports: Ports, record: Record, number: int, answer: SubmitAnswer, held
             return _in_doubt(ports, record, Reason("CLIENT_ORDER_ID_KNOWN", message), latest=latest)
         case OutcomeUnknown(code=code, message=message):
             return _in_doubt(ports, record, Reason(code, message), latest=latest, retry_after=answer.retry_after)
+
+
+def remember_venue_order(record: Record, report: OrderReport) -> None:
+    """An order that the venue rejected before we heard of its acceptance: what is heard of it later is old news."""
+    if record.order.is_closed and record.order.venue_order_id is None:
+        record.bookkeeping(venue_order_id=report.venue_order_id)
 
 
 def found_after_end(record: Record, report: OrderReport) -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from decimal import Decimal
 from uuid import UUID
 
-from app.domain.venue_answers import Execution, OrderReport, TradeUpdate, VenueOrderStatus
+from app.domain.venue_answers import Accepted, Execution, OrderReport, TradeUpdate, VenueOrderStatus
 from app.lifecycle import attention
 from app.lifecycle.advance import _claim
 from app.lifecycle.cancel import request_cancel
@@ -238,3 +238,16 @@ def test_a_new_order_is_seen_behind_any_number_of_resting_ones(house: House) -> 
     lost = house.submitted(quantity=Decimal(1), price=Decimal(10))
     house.clock.pass_(60)
     assert house.worker.store.due(house.clock.now(), 10)[0].id == lost
+
+
+def test_a_rejection_that_overtakes_the_acceptance_ends_the_order_for_good(house: House) -> None:
+    """The stream's "rejected" came first, then the answer to the submit and the stream's "new": old news, no alarm."""
+    order_id, leaving = paused(house)
+    working = report(order_id, "v-1", VenueOrderStatus.WORKING)
+    rejected = report(order_id, "v-1", VenueOrderStatus.REJECTED)
+    take_updates(house.worker, order_id, [TradeUpdate("rejected", rejected)])
+    record_answer(house.worker, order_id, leaving.number, Accepted(working))
+    take_updates(house.worker, order_id, [TradeUpdate("new", working)])
+    order = house.order(order_id)
+    assert (order.status, order.venue_order_id, order.alarm_code) == ("REJECTED", "v-1", None)
+    assert order.stray_due_at is None

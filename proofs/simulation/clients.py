@@ -1,0 +1,161 @@
+"""The people and programs outside: they submit with a key and repeat until they are answered, cancel, press retry."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from typing import TypeVar
+from uuid import UUID
+
+from app.domain.changes import Actor, NoSuchOrder, StoreUnavailable
+from app.domain.order_states import ExecutionState
+from app.domain.orders import OrderType, Side, TimeInForce
+from app.domain.risk_rules import OrderTerms
+from app.lifecycle.accept import AcceptancePolicy, AcceptedOrder, Refusal, accept
+from app.lifecycle.attention import abandon, retry
+from app.lifecycle.cancel import request_cancel
+from app.lifecycle.ports import Ports
+from app.storage.transaction import LostRace
+from proofs.simulation.faults import FaultPlan
+from proofs.simulation.history import short
+from proofs.simulation.scheduler import Mailbox, Process, Scheduler
+from proofs.simulation.tables import Tables
+
+T = TypeVar("T")
+TRADER = Actor("trader")
+
+
+@dataclass
+class Web:
+    """The intake: each request is a thread of control of the web process; its answer may never arrive."""
+
+    scheduler: Scheduler
+    faults: FaultPlan
+    process: Callable[[], Process]
+    ports: Callable[[Process], Ports]
+    policy: AcceptancePolicy
+
+    def call(self, what: str, run: Callable[[Ports], T]) -> T | None:
+        """None: no answer (refused connection, the process died, the answer was lost, a 503)."""
+        process = self.process()
+        if not process.alive:
+            self.scheduler.sleep(0.2)
+            return None
+        answers: Mailbox[T] = Mailbox()
+
+        def serve() -> None:
+            try:
+                answer = run(self.ports(process))
+            except (StoreUnavailable, LostRace) as error:
+                self.scheduler.history.add(self.scheduler.now, process.name, f"! 503: {type(error).__name__}")
+                return
+            if not self.faults.meets("answer to client lost"):
+                answers.put(answer)
+
+        self.scheduler.spawn(process, f"{process.name}:{what}", serve)
+        return self.scheduler.receive(answers, 3.0)
+
+
+@dataclass
+class Acknowledged:
+    """What clients hold a 201 for."""
+
+    by_key: dict[tuple[UUID, str], UUID] = field(default_factory=dict)
+    broken: Callable[[str, str], None] = lambda _rule, _sentence: None
+
+    def add(self, trader_id: UUID, key: str, order_id: UUID) -> None:
+        known = self.by_key.setdefault((trader_id, key), order_id)
+        if known != order_id:
+            self.broken("one key, one order", f"key {key} was answered with {short(known)} and {short(order_id)}")
+
+
+@dataclass
+class Trader:
+    """One trader's program: a list of orders to place, and what it does to each."""
+
+    scheduler: Scheduler
+    web: Web
+    tables: Tables
+    acknowledged: Acknowledged
+    trader_id: UUID
+    is_active: Callable[[], bool]
+
+    def place(self, number: int, terms: OrderTerms, delay: float) -> None:
+        """Submit one order, repeat until answered, then perhaps cancel it."""
+        rng = self.scheduler.rng
+        self.scheduler.sleep(delay)
+        order_id = None
+        while order_id is None:
+            outcome = self.web.call(f"submit{number}", lambda ports: self._submit(ports, terms))
+            if isinstance(outcome, Refusal):
+                codes = ",".join(denial.code for denial in outcome.denials)
+                self.scheduler.history.add(self.scheduler.now, "client", f"{terms.idempotency_key} refused: {codes}")
+                return
+            order_id = None if outcome is None else outcome.order_id
+            if order_id is None:
+                self.scheduler.sleep(rng.random())
+        self.scheduler.history.add(self.scheduler.now, "client", f"{terms.idempotency_key} is {short(order_id)}")
+        if rng.random() < 0.3:
+            self.scheduler.sleep(rng.choice((0.0, 0.1, 1.0, 20.0)) * rng.random())
+            self.cancel(order_id)
+
+    def _submit(self, ports: Ports, terms: OrderTerms) -> AcceptedOrder | Refusal:
+        outcome = accept(ports, self.web.policy, self.trader_id, terms, TRADER, ports.clock.now())
+        if isinstance(outcome, AcceptedOrder):
+            self.acknowledged.add(self.trader_id, terms.idempotency_key, outcome.order_id)
+        return outcome
+
+    def cancel(self, order_id: UUID) -> None:
+        """Ask for a cancel until somebody answers."""
+        while self.web.call("cancel", lambda ports: self._cancel(ports, order_id)) is None:
+            self.scheduler.sleep(0.3)
+
+    def _cancel(self, ports: Ports, order_id: UUID) -> object:
+        return request_cancel(ports, order_id, TRADER, trader_id=self.trader_id)
+
+    def attend(self) -> None:
+        """Look at what needs attention: press retry, seldom give up; in the end always press retry."""
+        rng = self.scheduler.rng
+        while True:
+            self.scheduler.sleep(1.0 + 4 * rng.random())
+            waiting = [
+                order["id"]
+                for order in self.tables.orders.values()
+                if order["trader_id"] == self.trader_id and order["execution_state"] == ExecutionState.NEEDS_ATTENTION
+            ]
+            for order_id in waiting:
+                chance = rng.random()
+                if self.is_active() and chance < 0.5:
+                    continue
+                what = abandon if self.is_active() and chance < 0.65 else retry
+                self.web.call(what.__name__, lambda ports, what=what, order_id=order_id: what(  # type: ignore[misc]
+                    ports, order_id, TRADER, trader_id=self.trader_id))  # fmt: skip
+
+    def press_twice(self, number: int, terms: OrderTerms, delay: float) -> None:
+        """The same request twice at once, as a proxy that repeats would send it."""
+        self.scheduler.spawn(self.scheduler.actor.process, f"client{number}b", lambda: self.place(number, terms, delay))
+        self.place(number, terms, delay)
+
+
+def some_terms(scheduler: Scheduler, number: int) -> OrderTerms:
+    """An order as traders place them: mostly small, sometimes more than there is money for."""
+    rng = scheduler.rng
+    order_type = rng.choice((OrderType.LIMIT, OrderType.LIMIT, OrderType.MARKET, OrderType.STOP))
+    terms = OrderTerms(
+        symbol=rng.choice(("AAPL", "MSFT")),
+        side=rng.choice((Side.BUY, Side.BUY, Side.SELL)),
+        quantity=Decimal(rng.choice((1, 2, 10, 100))),
+        order_type=order_type,
+        price=None if order_type is OrderType.MARKET else Decimal("150.25"),
+        time_in_force=rng.choice((TimeInForce.DAY, TimeInForce.GTC, TimeInForce.IOC)),
+        idempotency_key=f"key-{number}",
+        request_fingerprint=b"%d" % number,
+        confirm_duplicate=True,
+    )
+    if rng.random() < 0.2:
+        terms = replace(terms, max_wait_seconds=rng.randrange(1, 40))
+    return terms
+
+
+__all__ = ["Acknowledged", "NoSuchOrder", "Trader", "Web", "some_terms"]

@@ -1,0 +1,381 @@
+"""The tables an order touches, in memory: each named statement of app/storage does here what it does to PostgreSQL.
+
+With the PostgreSQL store this is the mirror that the oracle reads after every commit; with the memory store it is the
+store. Both ways of running one seed must leave the same rows, here and there.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import defaultdict
+from collections.abc import Callable, Hashable
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from functools import cache
+from typing import Any, cast
+from uuid import UUID
+
+from app.domain.changes import StoreRefused
+from app.storage import orders
+from app.storage.transaction import Call, LostRace, Row
+
+Record = dict[str, Any]
+Take = Callable[[Hashable], None]
+"""Take a lock for the open transaction; raises where another has it."""
+Undo = list[Callable[[], None]]
+
+_UPDATE = re.compile(r"UPDATE orders SET (.+) WHERE id = \$1")
+_INSERT = re.compile(r"INSERT INTO orders \((.+)\) VALUES")
+
+
+class UnknownStatement(Exception):
+    """app/storage has a statement that this double does not know: add it to proofs/simulation/tables.py."""
+
+
+@cache
+def _columns(sql: str) -> tuple[str, ...]:
+    found = _UPDATE.match(sql) or _INSERT.match(sql)
+    if found is None:
+        raise UnknownStatement(sql)
+    return tuple(part.split("=")[0].strip() for part in found[1].split(","))
+
+
+class Tables:
+    """Rows as dictionaries of columns."""
+
+    def __init__(self) -> None:
+        self.orders: dict[UUID, Record] = {}
+        self.accounts: dict[UUID, Record] = {}
+        self.traders: dict[UUID, Record] = {}
+        self.instruments: dict[str, Record] = {}
+        self.positions: dict[tuple[UUID, str], Record] = {}
+        self.fills: dict[tuple[str, str, Decimal], Record] = {}
+        self.attempts: dict[tuple[UUID, str, int], Record] = {}
+        self.heads: dict[UUID, int] = {}
+        self.events: defaultdict[UUID, list[Record]] = defaultdict(list)
+        self.logs: defaultdict[UUID, list[Record]] = defaultdict(list)
+        self.chains: dict[UUID, Record] = {}
+        self.touched: set[UUID] = set()
+        """Orders that the last commit changed."""
+        self._undo: Undo = []
+        self._setting = ""
+
+    # -- for a transaction ---------------------------------------------------------------------------------------------
+
+    def execute(self, call: Call, take: Take, undo: Undo) -> list[Row]:
+        """One statement of an open transaction. Raises LostRace and StoreRefused as the database would.
+
+        `undo` collects how to take it back.
+        """
+        self._undo = undo
+        name = call.statement.name
+        if name.startswith("update_order_"):
+            return self._update_order(call, take)
+        if name.startswith("insert_order_"):
+            return self._insert_order(call)
+        handler = getattr(self, f"_{name}", None)
+        if handler is None:
+            raise UnknownStatement(name)
+        rows: list[Row] | None = handler(take, *call.values)
+        return rows or []
+
+    def setting(self) -> str:
+        """The session setting that the last statement left."""
+        return self._setting
+
+    def _put(self, table: dict[Any, Any], key: Any, row: Any) -> None:
+        missing = key not in table
+        before = table.get(key)
+        table[key] = row
+
+        def undo() -> None:
+            if missing:
+                del table[key]
+            else:
+                table[key] = before
+
+        self._undo.append(undo)
+
+    def _append(self, rows: list[Record], row: Record) -> None:
+        rows.append(row)
+        self._undo.append(lambda: rows.remove(row))
+
+    # -- orders --------------------------------------------------------------------------------------------------------
+
+    def _row(self, order: Record) -> Row:
+        return tuple(order[name] for name in orders.COLUMNS)
+
+    def _checks(self, order: Record) -> Row:
+        instrument = self.instruments.get(order["symbol"])
+        return (instrument and instrument["status"], self.traders[order["trader_id"]]["trading_state"])
+
+    def _lock_order(self, take: Take, order_id: UUID) -> list[Row]:
+        if order_id not in self.orders:
+            return []
+        take(("order", order_id))
+        return [(1,)]
+
+    def _read_order(self, _: Take, order_id: UUID) -> list[Row]:
+        order = self.orders.get(order_id)
+        return [] if order is None else [self._row(order)]
+
+    def _lock_and_read_order(self, take: Take, order_id: UUID) -> list[Row]:
+        if not self._lock_order(take, order_id):
+            return []
+        order = self.orders[order_id]
+        return [self._row(order) + self._checks(order)]
+
+    def _lock_account_of_order(self, take: Take, order_id: UUID) -> list[Row]:
+        if order_id in self.orders:
+            take(("account", self.orders[order_id]["trader_id"]))
+        return []
+
+    def _read_order_with_books(self, _: Take, order_id: UUID) -> list[Row]:
+        order = self.orders.get(order_id)
+        if order is None:
+            return []
+        account = self.accounts[order["trader_id"]]
+        position = self.positions.get((order["trader_id"], order["symbol"]), {})
+        fills = [
+            [str(fill["cumulative_quantity"]), str(fill["quantity_filled"])]
+            for fill in self.fills.values()
+            if fill["order_id"] == order_id
+        ]
+        return [
+            (
+                *self._row(order),
+                *self._checks(order),
+                account["currency"],
+                account["cash"],
+                account["reserved"],
+                *(position.get(name) for name in ("quantity", "reserved_quantity", "cost_basis", "realized_pnl")),
+                json.dumps(fills) if order["filled_quantity"] > 0 else None,
+            )
+        ]
+
+    def _insert_order(self, call: Call) -> list[Row]:
+        row: Record = dict.fromkeys(orders.COLUMNS)
+        row["open_attempts"] = []
+        row.update(zip(_columns(call.statement.sql), call.values, strict=True))
+        key = (row["trader_id"], row["idempotency_key"])
+        if any((other["trader_id"], other["idempotency_key"]) == key for other in self.orders.values()):
+            raise LostRace("orders_idempotency")
+        self._check(row)
+        self._put(self.orders, row["id"], row)
+        self.touched.add(row["id"])
+        return []
+
+    def _update_order(self, call: Call, take: Take) -> list[Row]:
+        order_id, values = cast("UUID", call.values[0]), call.values[1:]
+        before = self.orders.get(order_id)
+        if before is None:
+            return []
+        take(("order", order_id))
+        row = {**before, **dict(zip(_columns(call.statement.sql), values, strict=True))}
+        if row["version"] != before["version"] + 1:
+            raise LostRace(f"order {order_id} is at version {before['version']}")
+        self._check(row)
+        self._put(self.orders, order_id, row)
+        self.touched.add(row["id"])
+        return []
+
+    def _check(self, row: Record) -> None:
+        closed = row["execution_state"] == "CLOSED"
+        filled, quantity, status = row["filled_quantity"], row["quantity"], row["status"]
+        known = row["venue_order_id"]
+        rules = {
+            "orders_filled_within_quantity": 0 <= filled <= quantity,
+            "orders_closed_iff_final": closed == (status in ("FILLED", "REJECTED", "CANCELLED")),
+            "orders_closed_iff_closed_at": closed == (row["closed_at"] is not None),
+            "orders_open_iff_due": closed == (row["due_at"] is None),
+            "orders_filled_iff_complete": (status == "FILLED") == (filled == quantity),
+            "orders_pending_unfilled": status != "PENDING" or filled == 0,
+            "orders_partial_filled": status != "PARTIAL" or filled > 0,
+            "orders_working_is_known": row["execution_state"] != "WORKING" or known is not None,
+            "orders_queued_unsent": row["execution_state"] != "QUEUED" or row["attempts"] == 0,
+            "orders_venue_order": known is None
+            or not any(
+                other["venue_order_id"] == known and other["venue"] == row["venue"] and other["id"] != row["id"]
+                for other in self.orders.values()
+            ),
+        }
+        broken = [name for name, holds in rules.items() if not holds]
+        if broken:
+            raise StoreRefused(f"order {row['id']} violates {', '.join(broken)}")
+
+    def _due_orders(self, _: Take, now: datetime, limit: int) -> list[Row]:
+        due = [order for order in self.orders.values() if order["due_at"] is not None and order["due_at"] <= now]
+        due.sort(key=lambda order: (order["execution_state"] == "WORKING", order["due_at"], order["id"]))
+        return [self._row(order) for order in due[:limit]]
+
+    def _stray_orders(self, _: Take, now: datetime) -> list[Row]:
+        return [self._row(order) for order in self.orders.values()
+                if order["stray_due_at"] is not None and order["stray_due_at"] <= now]  # fmt: skip
+
+    def _sending_orders(self, _: Take, now: datetime) -> list[Row]:
+        return [self._row(order) for order in self.orders.values()
+                if order["execution_state"] == "SENDING" and order["due_at"] > now]  # fmt: skip
+
+    def _look_at_live_orders(self, take: Take, now: datetime) -> list[Row]:
+        live = [order for order in self.orders.values()
+                if order["due_at"] is not None and order["due_at"] > now
+                and order["execution_state"] in ("WORKING", "CANCELLING")]  # fmt: skip
+        live.sort(key=lambda order: order["created_at"], reverse=True)
+        for place, order in enumerate(live, start=1):
+            take(("order", order["id"]))
+            due_at = min(order["due_at"], now + place * timedelta(milliseconds=10))
+            self._put(self.orders, order["id"], {**order, "due_at": due_at, "version": order["version"] + 1})
+            self.touched.add(order["id"])
+        self._setting = str(len(live))
+        return []
+
+    # -- acceptance ----------------------------------------------------------------------------------------------------
+
+    def _lock_account(self, take: Take, trader_id: UUID) -> list[Row]:
+        take(("account", trader_id))
+        return []
+
+    def _read_for_acceptance(
+        self, _: Take, trader_id: UUID, symbol: str, key: str, side: str, quantity: Decimal,
+        window: datetime | None, order_type: str, price: Decimal | None,
+    ) -> list[Row]:  # fmt: skip
+        account, trader = self.accounts[trader_id], self.traders[trader_id]
+        instrument = self.instruments.get(symbol, {})
+        position = self.positions.get((trader_id, symbol), {})
+        chain = self.chains.get(trader_id, {})
+        mine = [order for order in self.orders.values() if order["trader_id"] == trader_id]
+        earlier = next((order for order in mine if order["idempotency_key"] == key), None)
+        first = None if earlier is None else next(
+            event["payload"] for event in self.events[trader_id] if event["order_id"] == earlier["id"]
+        )  # fmt: skip
+        terms = (symbol, side, quantity, order_type, price)
+        repeats = None if window is None else next(
+            (order["id"] for order in mine if order["created_at"] > window and terms ==
+             tuple(order[name] for name in ("symbol", "side", "quantity", "order_type", "price"))),
+            None,
+        )  # fmt: skip
+        return [
+            (
+                *(account[name] for name in ("currency", "cash", "reserved")),
+                *(account[name] for name in ("rate_minute", "rate_count", "rate_previous")),
+                trader["trading_state"], trader["orders_per_minute"], trader["limits_version"],
+                *(instrument.get(name)
+                  for name in ("venue", "status", "tick_size", "lot_size", "bid", "ask", "confirmed_at")),
+                *(position.get(name) for name in ("quantity", "reserved_quantity", "cost_basis", "realized_pnl")),
+                chain.get("seq"), chain.get("hash"),
+                None if earlier is None else earlier["id"],
+                None if earlier is None else earlier["request_fingerprint"],
+                first, repeats,
+            )
+        ]  # fmt: skip
+
+    def _count_last_minute(self, _: Take, trader_id: UUID, since: datetime, limit: int) -> list[Row]:
+        times = sorted(
+            (order["created_at"] for order in self.orders.values()
+             if order["trader_id"] == trader_id and order["created_at"] > since),
+            reverse=True,
+        )[:limit]  # fmt: skip
+        return [(len(times), min(times, default=None))]
+
+    def _reserve(
+        self, take: Take, trader_id: UUID, reserved: Decimal, minute: datetime, count: int, previous: int, at: datetime
+    ) -> None:
+        take(("account", trader_id))
+        account = self.accounts[trader_id]
+        rate = {"rate_minute": minute, "rate_count": count, "rate_previous": previous}
+        self._put(self.accounts, trader_id, {**account, "reserved": reserved, **rate, "updated_at": at})
+
+    # -- books ---------------------------------------------------------------------------------------------------------
+
+    def _update_account(self, take: Take, trader_id: UUID, cash: Decimal, reserved: Decimal, at: datetime) -> None:
+        take(("account", trader_id))
+        account = self.accounts[trader_id]
+        self._put(self.accounts, trader_id, {**account, "cash": cash, "reserved": reserved, "updated_at": at})
+
+    def _write_position(
+        self, _: Take, trader_id: UUID, symbol: str, quantity: Decimal, reserved: Decimal, basis: Decimal,
+        realized: Decimal, at: datetime,
+    ) -> None:  # fmt: skip
+        row = {
+            "quantity": quantity, "reserved_quantity": reserved, "cost_basis": basis, "realized_pnl": realized,
+            "updated_at": at,
+        }  # fmt: skip
+        self._put(self.positions, (trader_id, symbol), row)
+
+    def _insert_fill(self, _: Take, *values: Any) -> None:
+        names = (
+            "id", "order_id", "trader_id", "symbol", "side", "timestamp", "quantity_filled", "price_at_fill", "venue",
+            "commission", "venue_order_id", "cumulative_quantity", "execution_id", "realized_pnl", "is_late",
+            "created_at",
+        )  # fmt: skip
+        row = dict(zip(names, values, strict=True))
+        identity = (row["venue"], row["venue_order_id"], row["cumulative_quantity"])
+        if identity in self.fills:
+            raise LostRace("fills_identity")
+        self._put(self.fills, identity, row)
+
+    # -- attempts, log, feed -------------------------------------------------------------------------------------------
+
+    def _insert_attempt(
+        self, _: Take, order_id: UUID, kind: str, number: int, trader_id: UUID, fence: int, client_order_id: str,
+        sender: str, sent_at: datetime,
+    ) -> None:  # fmt: skip
+        if (order_id, kind, number) in self.attempts:
+            raise StoreRefused("order_attempts_pkey")
+        row = {
+            "trader_id": trader_id, "fence": fence, "client_order_id": client_order_id, "sender": sender,
+            "sent_at": sent_at, "ended_at": None, "outcome": None, "error_code": None, "evidence": None,
+        }  # fmt: skip
+        self._put(self.attempts, (order_id, kind, number), row)
+
+    def _end_attempt(
+        self, _: Take, order_id: UUID, kind: str, number: int, at: datetime, outcome: str, code: str | None,
+        evidence: str | None,
+    ) -> None:  # fmt: skip
+        row = self.attempts.get((order_id, kind, number))
+        if row is not None and row["ended_at"] is None:
+            ended = {"ended_at": at, "outcome": outcome, "error_code": code, "evidence": evidence}
+            self._put(self.attempts, (order_id, kind, number), {**row, **ended})
+
+    def _insert_log(self, _: Take, encoding: str, previous: bytes, hash_: bytes) -> None:
+        fields = json.loads(encoding)
+        chain = self.logs[UUID(fields["chain_id"])]
+        if any(row["chain_seq"] == int(fields["chain_seq"]) for row in chain):
+            raise LostRace("execution_logs_chain")
+        row = {"chain_seq": int(fields["chain_seq"]), "encoding": encoding, "previous_hash": previous, "hash": hash_}
+        self._append(chain, row)
+
+    def _lock_chain(self, take: Take, chain_id: UUID, trader_id: UUID, genesis: bytes) -> list[Row]:
+        take(("chain", chain_id))
+        if chain_id not in self.chains:
+            self._put(self.chains, chain_id, {"trader_id": trader_id, "seq": 0, "hash": genesis})
+        chain = self.chains[chain_id]
+        return [(chain["seq"], chain["hash"])]
+
+    def _move_chain(self, take: Take, chain_id: UUID, seq: int, hash_: bytes) -> None:
+        take(("chain", chain_id))
+        self._put(self.chains, chain_id, {**self.chains[chain_id], "seq": seq, "hash": hash_})
+
+    def _append_events(
+        self, take: Take, trader_id: UUID, order_id: UUID, names: list[str], payloads: list[str], at: datetime
+    ) -> None:
+        take(("counter", trader_id))
+        seq = self.heads[trader_id]
+        for name, payload in zip(names, payloads, strict=True):
+            seq += 1
+            row = {"seq": seq, "order_id": order_id, "event": name, "payload": payload, "recorded_at": at}
+            self._append(self.events[trader_id], row)
+        self._put(self.heads, trader_id, seq)
+        self._setting = str(seq)
+
+    # -- before the run ------------------------------------------------------------------------------------------------
+
+    def add_trader(self, trader_id: UUID, cash: Decimal, at: datetime) -> None:
+        self.traders[trader_id] = {"trading_state": "ACTIVE", "orders_per_minute": None, "limits_version": 1}
+        never = datetime.min.replace(tzinfo=UTC)
+        self.accounts[trader_id] = {
+            "currency": "USD", "cash": cash, "reserved": Decimal(0), "rate_minute": never,
+            "rate_count": 0, "rate_previous": 0, "updated_at": at,
+        }  # fmt: skip
+        self.heads[trader_id] = 0
