@@ -9,12 +9,14 @@ from typing import TypeVar
 from uuid import UUID
 
 from app.domain.changes import Actor, NoSuchOrder, StoreUnavailable
+from app.domain.halts import Halt, HaltScope
 from app.domain.order_states import ExecutionState
 from app.domain.orders import OrderType, Side, TimeInForce
 from app.domain.risk_rules import OrderTerms
 from app.lifecycle.accept import AcceptancePolicy, AcceptedOrder, Refusal, accept
 from app.lifecycle.attention import abandon, retry
 from app.lifecycle.cancel import request_cancel
+from app.lifecycle.halts import HaltDesk, impose, lift
 from app.lifecycle.ports import Ports
 from app.storage.transaction import LostRace
 from proofs.simulation.faults import FaultPlan
@@ -156,6 +158,43 @@ def some_terms(scheduler: Scheduler, number: int) -> OrderTerms:
     if rng.random() < 0.2:
         terms = replace(terms, max_wait_seconds=rng.randrange(1, 40))
     return terms
+
+
+@dataclass
+class Operator:
+    """Who halts trading now and then, and lets it go on."""
+
+    scheduler: Scheduler
+    web: Web
+    traders: list[UUID]
+    desk: Callable[[Ports], HaltDesk]
+    is_active: Callable[[], bool]
+
+    def work(self) -> None:
+        """Impose, wait, lift; nothing stays halted when the faults have stopped."""
+        rng = self.scheduler.rng
+        while self.is_active():
+            self.scheduler.sleep(rng.uniform(0, 20))
+            scope = rng.choice(list(HaltScope))
+            trader_id = rng.choice(self.traders) if scope is HaltScope.TRADER else None
+            self._drill(scope, trader_id, "AAPL" if scope is HaltScope.SYMBOL else None)
+
+    def _drill(self, scope: HaltScope, trader_id: UUID | None, symbol: str | None) -> None:
+        imposed = None
+        while imposed is None and self.is_active():
+            imposed = self.web.call("halt", lambda ports: impose(self.desk(ports), scope, trader_id, symbol, "a drill"))
+        self.scheduler.sleep(self.scheduler.rng.uniform(0, 5))
+        # what was imposed although nobody heard of it is lifted too
+        while (halt := self._active(scope, trader_id, symbol)) is not None:
+            self.web.call("lift", lambda ports, halt=halt: lift(self.desk(ports), halt.id, "the drill is over"))  # type: ignore[misc]
+            self.scheduler.sleep(0.1)
+
+    def _active(self, scope: HaltScope, trader_id: UUID | None, symbol: str | None) -> Halt | None:
+        while True:
+            found = self.web.call("halts", lambda ports: [self.desk(ports).store.active(scope, trader_id, symbol)])
+            if found is not None:
+                return found[0]
+            self.scheduler.sleep(0.2)
 
 
 __all__ = ["Acknowledged", "NoSuchOrder", "Trader", "Web", "some_terms"]

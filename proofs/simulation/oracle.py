@@ -48,6 +48,7 @@ class Oracle:
         self._tables, self._venue, self._acknowledged, self._clock = tables, venue, acknowledged, clock
         self._cash = {trader_id: account["cash"] for trader_id, account in tables.accounts.items()}
         self._held = {key: position["quantity"] for key, position in tables.positions.items()}
+        self._attempted: dict[UUID, int] = {}
         self._verified: dict[UUID, int] = {}
         self._published: dict[UUID, set[int]] = {}
 
@@ -86,9 +87,23 @@ class Oracle:
             self._ended(order, theirs)
         elif order["due_at"] is None or order["due_at"] > self._clock.now() + HORIZON:
             self.broken("I2", f"order {short(order_id)} is {order['execution_state']} and due {order['due_at']}")
+        self._attempts(order)
         for code in ALARMS.intersection((order["alarm_code"] or "").split(",")):
             self.broken(f"alarm {code}", f"order {short(order_id)} carries {code}, though the venue kept its word")
         self._chain(order)
+
+    def _attempts(self, order: Record) -> None:
+        """I4: when an attempt was committed, nothing forbade it."""
+        number = order["attempts"]
+        if number == self._attempted.get(order["id"], 0):
+            return
+        self._attempted[order["id"]] = number
+        if order["cancel_requested_at"] is not None:
+            self.broken("I4", f"attempt {number} of {short(order['id'])} began although a cancel was wanted")
+        if self._tables.active_halt(order["trader_id"], order["symbol"]) is not None:
+            self.broken("I4", f"attempt {number} of {short(order['id'])} began although trading is halted")
+        if (order["id"], "SUBMIT", number) not in self._tables.attempts:
+            self.broken("I4", f"attempt {number} of {short(order['id'])} has no row")
 
     def _ended(self, order: Record, theirs: Sequence[FakeOrder]) -> None:
         name = short(order["id"])

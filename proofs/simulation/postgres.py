@@ -12,7 +12,7 @@ import psycopg2.extras
 from sqlalchemy import event
 
 from app.settings import Settings
-from app.storage import orders
+from app.storage import halts, orders
 from app.storage.transaction import Database, Transaction
 from local.databases import migrate
 from local.postgresql import DATABASE
@@ -25,8 +25,8 @@ from proofs.simulation.world import Result, run
 psycopg2.extras.register_uuid()  # type: ignore[no-untyped-call] # untyped in its stubs
 
 _EMPTIED = (
-    "execution_logs", "order_events", "fills", "order_attempts", "audit_chains", "orders", "positions", "accounts",
-    "event_counters", "instruments", "traders",
+    "halts", "execution_logs", "order_events", "fills", "order_attempts", "audit_chains", "orders", "positions",
+    "accounts", "event_counters", "instruments", "traders",
 )  # fmt: skip
 _FILLS = (
     "id", "order_id", "trader_id", "symbol", "side", "timestamp", "quantity_filled", "price_at_fill", "venue",
@@ -176,7 +176,8 @@ class SimulationServer:
                 for chain_id, rows in tables.logs.items()
                 for row in rows
             },
-            "chains": {key: (row["seq"], row["hash"]) for key, row in tables.chains.items()},
+            "chains": {key: (row["seq"], row["hash"], row["refusals"]) for key, row in tables.chains.items()},
+            "halts": {key: tuple(row.values()) for key, row in tables.halts.items()},
             "heads": {key: (seq,) for key, seq in tables.heads.items()},
         }
         theirs = {
@@ -189,7 +190,8 @@ class SimulationServer:
             "attempts": self._rows(f"SELECT order_id, kind, number, {', '.join(_ATTEMPTS)} FROM order_attempts", 3),
             "events": self._rows("SELECT trader_id, seq, order_id, event, payload::text FROM order_events", 2),
             "log": self._rows("SELECT chain_id, chain_seq, previous_hash, hash FROM execution_logs", 2),
-            "chains": self._rows("SELECT chain_id, seq, hash FROM audit_chains", 1),
+            "chains": self._rows("SELECT chain_id, seq, hash, refusals FROM audit_chains", 1),
+            "halts": self._rows(f"SELECT id, {halts.SELECTED} FROM halts h", 1),
             "heads": self._rows("SELECT trader_id, head_seq FROM event_counters", 1),
         }
         return [

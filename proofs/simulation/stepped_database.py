@@ -52,7 +52,8 @@ class Connections:
     faults: Faults
     committed: Callable[[Actor], None]
     """Told after each commit: the oracle looks."""
-    locks: dict[Hashable, object] = field(default_factory=dict)
+    locks: dict[Hashable, dict[object, bool]] = field(default_factory=dict)
+    """Who holds it, and whether each only shares it."""
 
 
 class _Busy(Exception):
@@ -149,16 +150,17 @@ class MemoryTransaction(_Stepped):
         while len(self._undo) > mark:
             self._undo.pop()()
 
-    def _take(self, lock: Hashable) -> None:
-        if self._all.locks.setdefault(lock, self) is not self:
+    def _take(self, lock: Hashable, *, shared: bool = False) -> None:
+        holders = self._all.locks.setdefault(lock, {})
+        if any(holder is not self and not (shared and shares) for holder, shares in holders.items()):
             raise _Busy(lock)
+        holders[self] = shared and holders.get(self, True)
 
     def _end(self) -> None:
         self._take_back(0)
         self.open = False
-        locks = self._all.locks
-        for lock in [each for each, holder in locks.items() if holder is self]:
-            del locks[lock]
+        for holders in self._all.locks.values():
+            holders.pop(self, None)
         self._scheduler.released()
 
 
@@ -182,6 +184,10 @@ class MemoryDatabase(Database):
 
 
 # -- PostgreSQL --------------------------------------------------------------------------------------------------------
+
+
+def _take_nothing(lock: Hashable, *, shared: bool = False) -> None:
+    """PostgreSQL holds the locks."""
 
 
 class PostgresTransaction(_Stepped):
@@ -211,7 +217,7 @@ class PostgresTransaction(_Stepped):
         setting = self._inner.finish(returning=returning)
         self.open, self.finished = False, True
         for call in (*self._written, *calls):
-            self._all.tables.execute(call, lambda _lock: None, [])
+            self._all.tables.execute(call, _take_nothing, [])
         self._scheduler.released()
         self._all.committed(self._actor)
         self._leave(fault)

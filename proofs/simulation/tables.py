@@ -13,7 +13,7 @@ from collections.abc import Callable, Hashable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import cache
-from typing import Any, cast
+from typing import Any, Protocol, cast
 from uuid import UUID
 
 from app.domain.changes import StoreRefused
@@ -21,8 +21,14 @@ from app.storage import orders
 from app.storage.transaction import Call, LostRace, Row
 
 Record = dict[str, Any]
-Take = Callable[[Hashable], None]
-"""Take a lock for the open transaction; raises where another has it."""
+
+
+class Take(Protocol):
+    """Take a lock for the open transaction; raises where another has it, unless both only share it."""
+
+    def __call__(self, lock: Hashable, *, shared: bool = False) -> None: ...
+
+
 Undo = list[Callable[[], None]]
 
 _UPDATE = re.compile(r"UPDATE orders SET (.+) WHERE id = \$1")
@@ -56,6 +62,7 @@ class Tables:
         self.events: defaultdict[UUID, list[Record]] = defaultdict(list)
         self.logs: defaultdict[UUID, list[Record]] = defaultdict(list)
         self.chains: dict[UUID, Record] = {}
+        self.halts: dict[UUID, Record] = {}
         self.touched: set[UUID] = set()
         """Orders that the last commit changed."""
         self._undo: Undo = []
@@ -108,7 +115,11 @@ class Tables:
 
     def _checks(self, order: Record) -> Row:
         instrument = self.instruments.get(order["symbol"])
-        return (instrument and instrument["status"], self.traders[order["trader_id"]]["trading_state"])
+        return (
+            instrument and instrument["status"],
+            self.traders[order["trader_id"]]["trading_state"],
+            self.active_halt(order["trader_id"], order["symbol"]),
+        )
 
     def _lock_order(self, take: Take, order_id: UUID) -> list[Row]:
         if order_id not in self.orders:
@@ -263,10 +274,10 @@ class Tables:
                 *(instrument.get(name)
                   for name in ("venue", "status", "tick_size", "lot_size", "bid", "ask", "confirmed_at")),
                 *(position.get(name) for name in ("quantity", "reserved_quantity", "cost_basis", "realized_pnl")),
-                chain.get("seq"), chain.get("hash"),
+                *(chain.get(name) for name in ("seq", "hash", "refusal_minute", "refusals")),
                 None if earlier is None else earlier["id"],
                 None if earlier is None else earlier["request_fingerprint"],
-                first, repeats,
+                first, repeats, self.active_halt(trader_id, symbol),
             )
         ]  # fmt: skip
 
@@ -349,9 +360,85 @@ class Tables:
     def _lock_chain(self, take: Take, chain_id: UUID, trader_id: UUID, genesis: bytes) -> list[Row]:
         take(("chain", chain_id))
         if chain_id not in self.chains:
-            self._put(self.chains, chain_id, {"trader_id": trader_id, "seq": 0, "hash": genesis})
+            row = {"trader_id": trader_id, "seq": 0, "hash": genesis, "refusal_minute": None, "refusals": 0}
+            self._put(self.chains, chain_id, row)
         chain = self.chains[chain_id]
-        return [(chain["seq"], chain["hash"])]
+        return [tuple(chain[name] for name in ("seq", "hash", "refusal_minute", "refusals"))]
+
+    def _count_refusal(self, take: Take, chain_id: UUID, minute: datetime, refusals: int) -> None:
+        take(("chain", chain_id))
+        self._put(self.chains, chain_id, {**self.chains[chain_id], "refusal_minute": minute, "refusals": refusals})
+
+    def _counted_refusals(self, _: Take, more_than: int, before: datetime) -> list[Row]:
+        return [
+            (chain_id,) for chain_id, chain in self.chains.items()
+            if chain["refusals"] > more_than and chain["refusal_minute"] < before
+        ]  # fmt: skip
+
+    # -- halts ---------------------------------------------------------------------------------------------------------
+
+    def active_halt(self, trader_id: UUID, symbol: str) -> str | None:
+        """The widest active halt of a trader's orders in a symbol, as the database tells it."""
+        covering = [
+            halt for halt in self.halts.values()
+            if halt["lifted_at"] is None
+            and (halt["scope"] == "GLOBAL" or halt["trader_id"] == trader_id or halt["symbol"] == symbol)
+        ]  # fmt: skip
+        return _as_json(min(covering, key=lambda halt: halt["scope"])) if covering else None
+
+    def _pass_halt_gate(self, take: Take) -> None:
+        take("gate", shared=True)
+
+    def _pass_halt_gate_and_lock_account(self, take: Take, trader_id: UUID) -> None:
+        take("gate", shared=True)
+        take(("account", trader_id))
+
+    def _close_halt_gate(self, take: Take) -> None:
+        take("gate")
+
+    def _target_of_halt_exists(self, _: Take, trader_id: UUID | None, symbol: str | None) -> list[Row]:
+        return [((trader_id is None or trader_id in self.accounts) and (symbol is None or symbol in self.instruments),)]
+
+    def _active_twin_of_halt(self, _: Take, scope: str, trader_id: UUID | None, symbol: str | None) -> list[Row]:
+        return [
+            tuple(halt.values()) for halt in self.halts.values()
+            if halt["lifted_at"] is None
+            and (halt["scope"], halt["trader_id"], halt["symbol"]) == (scope, trader_id, symbol)
+        ]  # fmt: skip
+
+    def _find_halt(self, _: Take, halt_id: UUID) -> list[Row]:
+        return [tuple(self.halts[halt_id].values())] if halt_id in self.halts else []
+
+    def _lock_account_for_halt(self, take: Take, trader_id: UUID) -> None:
+        take(("account", trader_id))
+
+    def _insert_halt(self, take: Take, *values: Any) -> None:
+        names = (
+            "id", "scope", "trader_id", "symbol", "code", "reason", "cancel_exits", "halted_by", "created_at",
+            "lifted_at", "lifted_by", "lift_reason",
+        )  # fmt: skip
+        row = dict(zip(names, (*values, None, None, None), strict=True))
+        if not self._active_twin_of_halt(take, row["scope"], row["trader_id"], row["symbol"]):
+            self._put(self.halts, row["id"], row)
+
+    def _lift_halt(self, _: Take, halt_id: UUID, at: datetime, by: str, reason: str) -> None:
+        halt = self.halts[halt_id]
+        if halt["lifted_at"] is None:
+            self._put(self.halts, halt_id, {**halt, "lifted_at": at, "lifted_by": by, "lift_reason": reason})
+
+    def _halted_orders(self, _: Take, limit: int) -> list[Row]:
+        found = [
+            (order["created_at"], (*self._row(order), _as_json(halt)))
+            for halt in self.halts.values()
+            if halt["lifted_at"] is None
+            for order in self.orders.values()
+            if order["due_at"] is not None
+            and order["cancel_requested_at"] is None
+            and (halt["scope"] == "GLOBAL" or halt["trader_id"] == order["trader_id"]
+                 or halt["symbol"] == order["symbol"])
+            and (order["parent_id"] is None or halt["cancel_exits"])
+        ]  # fmt: skip
+        return [row for _, row in sorted(found, key=lambda each: each[0])[:limit]]
 
     def _move_chain(self, take: Take, chain_id: UUID, seq: int, hash_: bytes) -> None:
         take(("chain", chain_id))
@@ -379,3 +466,16 @@ class Tables:
             "rate_count": 0, "rate_previous": 0, "updated_at": at,
         }  # fmt: skip
         self.heads[trader_id] = 0
+
+
+def _as_json(halt: Record) -> str:
+    return json.dumps(
+        [
+            None if value is None else value if value is True or value is False else _text(value)
+            for value in halt.values()
+        ]
+    )
+
+
+def _text(value: object) -> str:
+    return value.isoformat() if isinstance(value, datetime) else str(value)

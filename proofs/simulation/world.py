@@ -13,19 +13,23 @@ from decimal import Decimal
 from random import Random
 from uuid import UUID
 
+from app.domain.changes import Actor
 from app.domain.retry_policy import RetryPolicy
 from app.domain.time_ordered_ids import RANDOM_BITS, time_ordered_uuid
 from app.domain.venue_answers import ClientIdUniqueness, VenueCapabilities
 from app.lifecycle.accept import AcceptancePolicy
+from app.lifecycle.halts import HaltDesk
 from app.lifecycle.ports import Ports
+from app.storage.halts import PostgresHalts
 from app.storage.order_store import PostgresOrders
 from app.storage.transaction import Database
-from proofs.simulation.clients import Acknowledged, Trader, Web, some_terms
+from proofs.simulation.clients import Acknowledged, Operator, Trader, Web, some_terms
 from proofs.simulation.faults import FaultPlan
 from proofs.simulation.history import History
 from proofs.simulation.oracle import Oracle, Violation
 from proofs.simulation.processes import START, Broker, Clock, Ids, Senders, Wakeups, listen, sweep, work
-from proofs.simulation.scheduler import Actor, Process, Scheduler, Stuck
+from proofs.simulation.scheduler import Actor as ThreadOfControl
+from proofs.simulation.scheduler import Process, Scheduler, Stuck
 from proofs.simulation.stepped_database import Connections, MemoryDatabase
 from proofs.simulation.tables import Tables
 from proofs.simulation.venue import Exchange, Wire
@@ -142,6 +146,11 @@ class World:
                     lambda place=place, number=number, terms=terms, delay=delay: place(number, terms, delay),  # type: ignore[misc]
                 )  # fmt: skip
             self.scheduler.spawn(outside, "attendant", trader.attend)
+        if rng.random() < 0.3:
+            operator = Operator(
+                self.scheduler, web, self.traders, self._halt_desk, lambda: self.faults.active
+            )  # fmt: skip
+            self.scheduler.spawn(outside, "client:operator", operator.work)
         self.scheduler.after(rng.uniform(5, 60), self._stop_faults)
         self.scheduler.after(0.5, self._weather)
 
@@ -173,13 +182,17 @@ class World:
             body = bodies.get(name, lambda: work(self.scheduler, ports, self.broker))
             self.scheduler.spawn(process, name, body)
 
+    def _halt_desk(self, ports: Ports) -> HaltDesk:
+        store = PostgresHalts(self.databases["api"], administrator=True)
+        return HaltDesk(store, ports.clock, ports.ids, Actor("administrator"), ports.software_version)
+
     # -- faults --------------------------------------------------------------------------------------------------------
 
-    def _pause(self, actor: Actor, seconds: float) -> None:
+    def _pause(self, actor: ThreadOfControl, seconds: float) -> None:
         self.history.add(self.scheduler.now, "world", f"! {actor.name} stands still for {seconds:.2f} s")
         actor.process.paused_until = self.scheduler.now + seconds
 
-    def _crash(self, actor: Actor) -> None:
+    def _crash(self, actor: ThreadOfControl) -> None:
         process = actor.process
         self.scheduler.after(0.0, lambda: self._kill(process))
 
@@ -232,7 +245,7 @@ class World:
 
     # -- what the oracle is told ---------------------------------------------------------------------------------------
 
-    def _committed(self, _actor: Actor) -> None:
+    def _committed(self, _actor: ThreadOfControl) -> None:
         self.oracle.look_at_commit()
         self._stop_if_broken()
 
@@ -241,7 +254,7 @@ class World:
             self.oracle.look_at_order(UUID(client_order_id))
         self._stop_if_broken()
 
-    def _died(self, actor: Actor, error: BaseException) -> None:
+    def _died(self, actor: ThreadOfControl, error: BaseException) -> None:
         where = "".join(traceback.format_exception(error)[-3:])
         self.oracle.broken("no exception escapes", f"{actor.name}: {type(error).__name__}: {error}\n{where}")
         self._stop_if_broken()

@@ -13,7 +13,7 @@ from app.settings import PROJECT_ROOT
 from proofs.simulate import Stores, command_for, main, run_all
 from proofs.simulation.world import run
 
-SEEDS = range(600)
+SEEDS = range(400)
 ON_BOTH = (0, 50, 100, 150, 200, 250, 300, 350)
 
 
