@@ -131,7 +131,10 @@ def _send_again(ports: Ports, record: Record, held: Held) -> Next | Leaving:
     forbidden = forbids_sending(held, now)
     if forbidden is not None:
         # an earlier request may still be executed: the order ends when its absence is proven
-        record.happened(happened.CancelWanted(now, reason=forbidden))
+        if order.execution_state is ExecutionState.CANCELLING:
+            record.bookkeeping(due_at=now)  # somebody wanted it while the venue was being asked
+        else:
+            record.happened(happened.CancelWanted(now, reason=forbidden))
         return TryAgain(now, forbidden)
     if order.execution_state is ExecutionState.SENDING:
         # its sender died; this new attempt is one of the retries

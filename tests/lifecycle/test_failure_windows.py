@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 
 from app.domain.orders import ExecutionPath
-from app.domain.venue_answers import Execution, OrderReport, TradeUpdate, VenueOrderStatus
+from app.domain.venue_answers import Execution, LookupAnswer, OrderReport, TradeUpdate, VenueOrderStatus
 from app.lifecycle import attention
 from app.lifecycle.accept import AcceptancePolicy, Refusal
 from app.lifecycle.advance import _claim
@@ -455,3 +455,22 @@ def test_the_plain_path_sends_once_and_leaves_the_rest_to_a_person(house: House)
     attention.retry(house.api, order_id, TRADER, trader_id=house.trader_id)
     house.sweep(1)
     assert house.state(order_id) == ("PENDING", "WORKING")
+
+
+def test_a_cancel_wanted_while_the_venue_is_asked_stops_the_next_send_without_an_alarm(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house.venue.plan(Fault.SUBMIT_LOST)
+    order_id = house.submitted()
+    house.advance(order_id)
+    find = house.venue.find
+
+    def find_meanwhile(client_order_id: str) -> LookupAnswer:
+        request_cancel(house.api, order_id, TRADER, trader_id=house.trader_id)
+        return find(client_order_id)
+
+    monkeypatch.setattr(house.venue, "find", find_meanwhile)
+    house.sweep(45)
+    assert house.state(order_id) == ("CANCELLED", "CLOSED")
+    assert house.order(order_id).alarm_code is None
+    assert venue_orders(house, order_id) == 0
