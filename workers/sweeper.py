@@ -14,6 +14,7 @@ from uuid import UUID
 from app.domain.order_states import ExecutionState
 from app.domain.orders import Order
 from app.lifecycle.advance import sender_died
+from app.lifecycle.exits import cancel_exits_without_position
 from app.lifecycle.halts import cancel_what_is_halted
 from app.lifecycle.ports import Ports
 from app.lifecycle.refusals import tell_counted
@@ -27,6 +28,7 @@ log = logging.getLogger(__name__)
 
 TICK_SECONDS = 0.25
 AT_ONCE = 500
+LOOK_AT_EXITS_EVERY = 4  # ticks: what takes a position away behind an exit's back is rare
 AUTORETRY_GRACE_SECONDS = 0.3  # the retry's own message comes first; this one is for when it was lost
 REPEAT_SECONDS = 2.0  # then 4, then 8: a backlog of messages must not be answered with more messages
 LONGEST_REPEAT_SECONDS = 8.0
@@ -48,6 +50,7 @@ class Sweeper:
         self._ports = ports
         self._queue = queue
         self._monotonic = monotonic
+        self._looks = 0
         self._enqueued: dict[UUID, tuple[int, float, float]] = {}
         self._tell_refusals_at = 0.0
 
@@ -55,6 +58,9 @@ class Sweeper:
         """One look at what is overdue; how many were put on the queue."""
         ports, now = self._ports, self._ports.clock.now()
         cancel_what_is_halted(ports)
+        if self._looks % LOOK_AT_EXITS_EVERY == 0:
+            cancel_exits_without_position(ports)
+        self._looks += 1
         overdue = [
             order
             for order in ports.store.due(now, AT_ONCE)

@@ -164,6 +164,8 @@ class Order(msgspec.Struct, kw_only=True):
     venue: str
     venue_order_id: str | None
     parent_id: Id | None
+    unprotected: bool
+    """True while something was bought that the wanted stop loss and take profit do not protect (yet)."""
     version: int
     created_at: Time
     updated_at: Time

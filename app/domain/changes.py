@@ -100,6 +100,15 @@ class AttemptEnded:
     evidence: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Child:
+    """A new order written along with its parent."""
+
+    order: Order
+    log: list[LogEntry]
+    feed: list[FeedEvent]
+
+
 @dataclass(slots=True)
 class Changes:
     """Everything one transaction writes about one order."""
@@ -114,6 +123,8 @@ class Changes:
     attempts_ended: list[AttemptEnded] = field(default_factory=list)
     log: list[LogEntry] = field(default_factory=list)
     feed: list[FeedEvent] = field(default_factory=list)
+    children: list[Child] = field(default_factory=list)
+    """New orders that follow from what happened to this one: its exits."""
     halts: list[Imposing] = field(default_factory=list)
     """Halts that what happened to the order calls for, with their rows in the trader's own chain."""
 
@@ -125,10 +136,12 @@ class Held:
     order: Order
     account: Account | None = None
     position: Position | None = None
-    known: Mapping[Decimal, Decimal] = field(default_factory=dict)
-    """Executions recorded so far: cumulative quantity -> quantity."""
+    known: Mapping[tuple[str, Decimal], Decimal] = field(default_factory=dict)
+    """Executions recorded so far: the venue's order and its cumulative quantity -> quantity."""
     instrument_status: str | None = None
     trading_state: str | None = None
+    held_quantity: Decimal | None = None
+    """Of an exit: what the trader holds of its symbol."""
     halt: Halt | None = None
     """An active halt that covers the order."""
     trader_chain: ChainHead | None = None

@@ -68,6 +68,7 @@ def order_document(order: Order) -> Json:
         "venue": order.venue,
         "venue_order_id": order.venue_order_id,
         "parent_id": None if order.parent_id is None else str(order.parent_id),
+        "unprotected": order.is_unprotected,
         "version": order.version,
         "created_at": time_text(order.created_at),
         "updated_at": time_text(order.updated_at),

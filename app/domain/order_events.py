@@ -83,6 +83,8 @@ class VenueAccepted(OrderEvent):
     venue_order_id: str
     look_again_at: datetime
     found_by_asking: bool = False
+    other_venue_orders: tuple[str, ...] = ()
+    """Orders that the venue made along with it: the other exit of a pair."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +95,24 @@ class Filled(OrderEvent):
     price: Decimal
     commission: Decimal
     cumulative_quantity: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class AmendWanted(OrderEvent):
+    """Other terms are wanted. What stands at the venue is cancelled first; a fill may win."""
+
+    quantity: Decimal
+    price: Decimal | None
+    reservation_price: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Amended(OrderEvent):
+    """It has other terms from now on: nothing of it stands at the venue any more, proven by the venue's own word."""
+
+    quantity: Decimal
+    price: Decimal | None
+    reservation_price: Decimal
 
 
 @dataclass(frozen=True, slots=True)

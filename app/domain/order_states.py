@@ -74,9 +74,22 @@ TRANSITIONS: dict[tuple[ExecutionState, type[OrderEvent]], ExecutionState] = {
     (S.CANCELLING, happened.VenueAccepted): S.WORKING,
     # our database was restored from a backup older than the send
     (S.QUEUED, happened.VenueAccepted): S.WORKING,
+    # -- other terms: the wish changes no state, its carrying out makes an order that has not been sent ----------------
+    (S.SENDING, happened.AmendWanted): S.SENDING,
+    (S.IN_DOUBT, happened.AmendWanted): S.IN_DOUBT,
+    (S.WORKING, happened.AmendWanted): S.WORKING,
+    # nothing was sent yet
+    (S.QUEUED, happened.Amended): S.QUEUED,
+    # the venue has cancelled what stood there; `Order.apply` closes the order when nothing is left
+    (S.WORKING, happened.Amended): S.QUEUED,
     # -- executions: `Order.apply` closes the order when it is complete ------------------------------------------------
     (S.WORKING, happened.Filled): S.WORKING,
     (S.CANCELLING, happened.Filled): S.CANCELLING,
+    # a venue order that was replaced away had executed more than it said when it ended
+    (S.QUEUED, happened.Filled): S.QUEUED,
+    (S.SENDING, happened.Filled): S.SENDING,
+    (S.IN_DOUBT, happened.Filled): S.IN_DOUBT,
+    (S.NEEDS_ATTENTION, happened.Filled): S.NEEDS_ATTENTION,
     # a fill that overtook the cancel or rejection, or was reported after the end
     (S.CLOSED, happened.Filled): S.CLOSED,
     # -- ends ----------------------------------------------------------------------------------------------------------

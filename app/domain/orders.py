@@ -48,6 +48,7 @@ class ExecutionPath(StrEnum):
 
 
 ABANDONED = "ABANDONED"
+POSITION_GONE = "POSITION_GONE"
 
 
 @dataclass(frozen=True)
@@ -118,6 +119,23 @@ class Order:
     updated_at: datetime
     expires_at: datetime | None
     closed_at: datetime | None
+    price_bound: Decimal | None = None
+    """The worst price that a MARKET order with a slippage limit may get: it goes out as a limit order at it."""
+    other_venue_orders: tuple[str, ...] = ()
+    """Further orders of the venue's that belong to this one: the other exit of a pair, and what was replaced away."""
+    replacements: int = 0
+    """How often it was replaced; each time the venue gets it under a client order id of its own."""
+    attempts_before: int = 0
+    """Requests to open the venue orders that were replaced."""
+    filled_before: Decimal = ZERO
+    """What the venue orders that were replaced had executed when they ended."""
+    amend_requested_at: datetime | None = None
+    """When other terms were wanted; the venue order that stands is cancelled first. Null when nothing is wanted."""
+    amend_quantity: Decimal | None = None
+    amend_price: Decimal | None = None
+    amend_reservation_price: Decimal | None = None
+    covered_quantity: Decimal = ZERO
+    """Of an entry with exits: so much of what it bought has been given to exits."""
 
     def changed(self, **changes: object) -> Order:
         """A copy with these fields changed. For `apply` and the audit chain's head; names are checked by tests."""
@@ -138,13 +156,83 @@ class Order:
 
     @property
     def reserved_cash(self) -> Decimal:
-        """What this order still holds back of the account's cash."""
-        return self.leaves_quantity * self.reservation_price if self.side is Side.BUY else ZERO
+        """What this order still holds back of the account's cash; with other terms wanted, the dearer of the two."""
+        if self.side is not Side.BUY:
+            return ZERO
+        held = self.leaves_quantity * self.reservation_price
+        if self.amend_reservation_price is None or self.is_closed:
+            return held
+        return max(held, self._amended_leaves * self.amend_reservation_price)
 
     @property
     def reserved_quantity(self) -> Decimal:
-        """What this order still holds back of the position."""
-        return self.leaves_quantity if self.side is Side.SELL else ZERO
+        """What this order still holds back of the position; with other terms wanted, the larger of the two."""
+        if self.side is not Side.SELL:
+            return ZERO
+        if self.amend_requested_at is None or self.is_closed:
+            return self.leaves_quantity
+        return max(self.leaves_quantity, self._amended_leaves)
+
+    @property
+    def _amended_leaves(self) -> Decimal:
+        return max((self.amend_quantity or self.quantity) - self.filled_quantity, ZERO)
+
+    @property
+    def client_order_id(self) -> str:
+        """The venue's name for it, one for each replacement: its own id, then with the replacement's number."""
+        return f"{self.id}-{self.replacements}" if self.replacements else str(self.id)
+
+    @property
+    def quantity_at_venue(self) -> Decimal:
+        """What the venue order that stands, or is to be sent, was opened for."""
+        return self.quantity - self.filled_before
+
+    @property
+    def filled_at_venue(self) -> Decimal:
+        """What that venue order has executed."""
+        return self.filled_quantity - self.filled_before
+
+    @property
+    def venue_ids(self) -> frozenset[str]:
+        """Every order of the venue's that belongs to this one."""
+        known = self.other_venue_orders
+        return frozenset(known if self.venue_order_id is None else (*known, self.venue_order_id))
+
+    @property
+    def is_exit(self) -> bool:
+        """True for a protective exit: it closes what its parent has opened."""
+        return self.parent_id is not None
+
+    @property
+    def is_exit_pair(self) -> bool:
+        """True for both exits as one order: the take profit with its stop loss, of which one cancels the other."""
+        return self.is_exit and self.stop_loss is not None
+
+    @property
+    def wants_exits(self) -> bool:
+        """True for an entry whose position is to be protected."""
+        return not self.is_exit and (self.stop_loss is not None or self.take_profit is not None)
+
+    @property
+    def is_unprotected(self) -> bool:
+        """True while something was bought that the wanted exits do not protect.
+
+        An entry: it was filled, and no exits were made for that yet. An exit: it does not stand at the venue, or it
+        ended there although the position may still be open.
+        """
+        if not self.is_exit:
+            return self.wants_exits and self.filled_quantity > self.covered_quantity
+        if self.is_closed:
+            gone = self.reason is not None and self.reason.code == POSITION_GONE
+            return self.filled_quantity < self.quantity and not gone
+        return self.execution_state not in (ExecutionState.WORKING, ExecutionState.CANCELLING)
+
+    @property
+    def is_leaving_venue(self) -> bool:
+        """True while what stands at the venue is to be cancelled there, for good or to be replaced."""
+        if self.execution_state is ExecutionState.WORKING:
+            return self.amend_requested_at is not None
+        return self.execution_state is ExecutionState.CANCELLING
 
     @property
     def is_known_at_venue(self) -> bool:
@@ -211,13 +299,25 @@ class Order:
             case happened.VenueAccepted():
                 return changed.changed(
                     venue_order_id=event.venue_order_id,
-                    due_at=event.look_again_at,
+                    other_venue_orders=(*self.other_venue_orders, *event.other_venue_orders),
+                    due_at=event.look_again_at if self.amend_requested_at is None else event.at,
                     not_founds=0,
                     refused_at=None,
                     reason=None,
                 )
             case happened.Filled():
                 return changed._filled(event)
+            case happened.AmendWanted():
+                leased = self.execution_state is ExecutionState.SENDING
+                return changed.changed(
+                    due_at=self.due_at if leased else event.at,
+                    amend_requested_at=event.at,
+                    amend_quantity=event.quantity,
+                    amend_price=event.price,
+                    amend_reservation_price=event.reservation_price,
+                )
+            case happened.Amended():
+                return changed._amended(event)
             case happened.Rejected():
                 return changed.changed(status=OrderStatus.REJECTED, reason=event.reason)._closed(event.at)
             case happened.Cancelled():
@@ -233,13 +333,41 @@ class Order:
         changed = self.changed(
             filled_quantity=quantity, filled_notional=notional, average_fill_price=average(notional, quantity)
         )
+        if self.execution_state is ExecutionState.QUEUED:  # of what was replaced away: so much less is sent
+            changed = changed.changed(filled_before=self.filled_before + fill.quantity)
         if complete:
             # also after an end (I9): a late fill that completes the order makes it FILLED
             return changed.changed(status=OrderStatus.FILLED, reason=None)._closed(self.closed_at or fill.at)
         return changed if self.is_closed else changed.changed(status=OrderStatus.PARTIAL)
 
+    def _amended(self, event: happened.Amended) -> Order:
+        sent = self.attempts > self.attempts_before
+        changed = self.changed(
+            quantity=max(event.quantity, self.filled_quantity),
+            price=event.price,
+            reservation_price=event.reservation_price,
+            due_at=event.at,
+            venue_order_id=None,
+            other_venue_orders=self.other_venue_orders
+            if self.venue_order_id is None
+            else (*self.other_venue_orders, self.venue_order_id),
+            replacements=self.replacements + sent,
+            attempts_before=self.attempts,
+            filled_before=self.filled_quantity,
+            retries_used=0,
+            not_founds=0,
+            refused_at=None,
+            client_id_known_at=None,
+            cancel_sent_at=None,
+            reason=None,
+            **_NO_AMENDMENT,
+        )
+        if changed.filled_quantity == changed.quantity:  # what was wanted had been executed meanwhile
+            return changed.changed(status=OrderStatus.FILLED)._closed(event.at)
+        return changed
+
     def _closed(self, at: datetime) -> Order:
-        return self.changed(execution_state=ExecutionState.CLOSED, due_at=None, closed_at=at)
+        return self.changed(execution_state=ExecutionState.CLOSED, due_at=None, closed_at=at, **_NO_AMENDMENT)
 
     def watched(self, **schedule: object) -> Order:
         """The order with bookkeeping changed that is not part of its story: leases, due times, look-up counts.
@@ -251,7 +379,13 @@ class Order:
         return self.changed(**schedule)
 
 
+_NO_AMENDMENT: dict[str, object] = {
+    "amend_requested_at": None,
+    "amend_quantity": None,
+    "amend_price": None,
+    "amend_reservation_price": None,
+}
 _SCHEDULE_FIELDS = {
     "fence", "due_at", "not_founds", "retries_used", "open_attempts", "send_ended_at", "alarm_code", "refused_at",
-    "client_id_known_at", "cancel_sent_at", "stray_due_at", "venue_order_id",
+    "client_id_known_at", "cancel_sent_at", "stray_due_at", "venue_order_id", "other_venue_orders", "covered_quantity",
 }  # fmt: skip

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from app.domain import order_events as happened
+from app.domain.money import plain
 from app.domain.order_events import OrderEvent, Reason
 from app.domain.order_states import ExecutionState
 from app.domain.orders import ABANDONED, Order
@@ -80,7 +81,7 @@ def decide(order: Order, answer: LookupAnswer, capabilities: VenueCapabilities, 
 
 def _not_found(order: Order, capabilities: VenueCapabilities, now: datetime) -> Decision:
     bound: datetime | None = None
-    if order.attempts == 0:
+    if order.attempts == order.attempts_before:
         bound = now  # nothing ever left
     elif not order.open_attempts and order.send_ended_at is not None:
         bound = order.send_ended_at + capabilities.max_in_flight
@@ -116,8 +117,8 @@ class Nonsense(Exception):
         self.halts = halts
 
 
-Known = Mapping[Decimal, Decimal]
-"""Executions already recorded for an order: cumulative quantity after each -> its quantity."""
+Known = Mapping[tuple[str, Decimal], Decimal]
+"""Executions already recorded for an order: the venue's order and its cumulative quantity after each -> quantity."""
 
 
 def missing_executions(order: Order, known: Known, executions: Iterable[Execution]) -> list[Execution]:
@@ -127,22 +128,25 @@ def missing_executions(order: Order, known: Known, executions: Iterable[Executio
     """
     taken = dict(known)
     missing: list[Execution] = []
+    total = order.filled_quantity
     for execution in sorted(executions, key=lambda e: e.cumulative_quantity):
-        if order.venue_order_id is not None and execution.venue_order_id != order.venue_order_id:
-            raise Nonsense("FOREIGN_FILL", f"a fill of {execution.venue_order_id} came for {order.venue_order_id}")
+        its_order = execution.venue_order_id
+        if order.venue_order_id is not None and its_order not in order.venue_ids:
+            raise Nonsense("FOREIGN_FILL", f"a fill of {its_order} came for {order.venue_order_id}")
         cumulative, quantity = execution.cumulative_quantity, execution.quantity
-        if taken.get(cumulative) == quantity:
+        if taken.get((its_order, cumulative)) == quantity:
             continue
-        if cumulative in taken or any(
+        if (its_order, cumulative) in taken or any(
             start < cumulative and cumulative - quantity < end
-            for end, start in ((end, end - size) for end, size in taken.items())
+            for end, start in ((end, end - size) for (of, end), size in taken.items() if of == its_order)
         ):
             raise Nonsense(
                 "FILL_CONTRADICTS", f"{quantity} up to {cumulative} overlaps a fill already recorded", halts=True
             )
-        if cumulative > order.quantity:
-            raise Nonsense("OVERFILL", f"{cumulative} filled of an order for {order.quantity}", halts=True)
-        taken[cumulative] = quantity
+        total = max(total + quantity, cumulative)
+        if total > order.quantity:
+            raise Nonsense("OVERFILL", f"{total} filled of an order for {order.quantity}", halts=True)
+        taken[its_order, cumulative] = quantity
         missing.append(execution)
     return missing
 
@@ -157,8 +161,9 @@ def adopt(order: Order, report: OrderReport, executions: Iterable[Execution], kn
     _check(order, report)
     events: list[OrderEvent] = []
     missing = missing_executions(order, known, executions)
-    if order.is_closed:
-        return [_filled(execution, now) for execution in missing]  # an end absorbs all else (I9)
+    if order.is_closed or is_part(order, report):
+        # an end absorbs all else (I9), and one of several orders at the venue says nothing about the whole
+        return [_filled(execution, now) for execution in missing]
 
     refused_outright = report.status is VenueOrderStatus.REJECTED and not report.filled_quantity
     if not order.is_known_at_venue and not refused_outright:
@@ -168,6 +173,7 @@ def adopt(order: Order, report: OrderReport, executions: Iterable[Execution], kn
                 venue_order_id=report.venue_order_id,
                 look_again_at=look_again_at(order, now),
                 found_by_asking=found_by_asking,
+                other_venue_orders=report.ids[1:],
             )
         )
         # the wish outlived the doubt: say it again, now to an order that can be cancelled
@@ -176,10 +182,13 @@ def adopt(order: Order, report: OrderReport, executions: Iterable[Execution], kn
             events.append(happened.CancelWanted(now, reason=wish))
     events.extend(_filled(execution, now) for execution in missing)
 
-    recorded = order.filled_quantity + sum((e.quantity for e in missing), Decimal(0))
-    if recorded < report.filled_quantity or recorded == order.quantity or not report.status.is_end:
+    recorded = order.filled_at_venue + sum((e.quantity for e in missing), Decimal(0))
+    if recorded < report.total_filled or recorded == order.quantity_at_venue or not is_whole_end(order, report):
         return events
-    if report.status is VenueOrderStatus.REJECTED:
+    replaced_away = report.status in (VenueOrderStatus.CANCELLED, VenueOrderStatus.REPLACED)
+    if order.amend_requested_at is not None and order.cancel_requested_at is None and replaced_away:
+        events.append(amended(order, now))
+    elif report.status is VenueOrderStatus.REJECTED:
         message = report.reason or "The venue rejected the order."
         events.append(happened.Rejected(now, reason=Reason("VENUE_REJECTED", message)))
     elif report.status is not VenueOrderStatus.FILLED:
@@ -187,20 +196,50 @@ def adopt(order: Order, report: OrderReport, executions: Iterable[Execution], kn
     return events
 
 
+def is_part(order: Order, report: OrderReport) -> bool:
+    """True for a report about one of several venue orders of ours that by itself decides nothing about the whole."""
+    return report.venue_order_id in order.other_venue_orders and not report.legs
+
+
+def is_whole_end(order: Order, report: OrderReport) -> bool:
+    """True when the venue has said that nothing of the order can be executed any more.
+
+    Of a pair of exits one may end because the other takes over, so both have to be reported.
+    """
+    if order.is_exit_pair and not report.legs and report.status is not VenueOrderStatus.REJECTED:
+        return False
+    return report.has_ended
+
+
+def amended(order: Order, now: datetime) -> OrderEvent:
+    """The terms that were wanted become the order's."""
+    if order.amend_quantity is None or order.amend_reservation_price is None:
+        raise ValueError("no other terms are wanted")
+    return happened.Amended(
+        now, quantity=order.amend_quantity, price=order.amend_price, reservation_price=order.amend_reservation_price
+    )
+
+
 def _check(order: Order, report: OrderReport) -> None:
-    if order.venue_order_id is not None and report.venue_order_id != order.venue_order_id:
+    if is_part(order, report):
+        if report.symbol != order.symbol or report.side != order.side:
+            raise Nonsense("TERMS_DIFFER", f"{report.venue_order_id} is {report.side} {report.symbol}")
+        return
+    if order.venue_order_id is not None and not order.venue_ids.intersection(report.ids):
         twice = bool(report.filled_quantity and order.filled_quantity)
         raise Nonsense("SECOND_VENUE_ORDER", f"{report.venue_order_id} is not {order.venue_order_id}", halts=twice)
-    if report.client_order_id != str(order.id):
+    if report.client_order_id != order.client_order_id:
         raise Nonsense("FOREIGN_REPORT", f"a report about {report.client_order_id} came for {order.id}")
-    if report.symbol != order.symbol or report.side != order.side or report.quantity != order.quantity:
+    if report.symbol != order.symbol or report.side != order.side or report.quantity != order.quantity_at_venue:
         raise Nonsense(
             "TERMS_DIFFER",
             f"the venue has {report.side} {report.quantity} {report.symbol}, "
-            f"we ordered {order.side} {order.quantity} {order.symbol}",
+            f"we ordered {order.side} {order.quantity_at_venue} {order.symbol}",
         )
-    if report.filled_quantity > order.quantity:
-        raise Nonsense("OVERFILL", f"{report.filled_quantity} filled of an order for {order.quantity}", halts=True)
+    if report.total_filled > order.quantity_at_venue:
+        raise Nonsense(
+            "OVERFILL", f"{report.total_filled} filled of an order for {order.quantity_at_venue}", halts=True
+        )
 
 
 def _filled(execution: Execution, now: datetime) -> happened.Filled:
@@ -220,6 +259,8 @@ def _why_ended(order: Order, report: OrderReport) -> Reason:
         return Reason("REPLACED", "The venue replaced it with another order.")
     if order.cancel_reason is not None:
         return order.cancel_reason
+    if order.time_in_force in ("IOC", "FOK") and order.price_bound is not None:
+        return Reason("SLIPPAGE", f"The rest could not be filled at {plain(order.price_bound)} or better.")
     if order.time_in_force in ("IOC", "FOK"):
         return Reason("EXPIRED", f"What could not be filled at once was dropped ({order.time_in_force}).")
     return Reason("VENUE_CANCELLED", report.reason or "The venue cancelled the order.")

@@ -31,6 +31,8 @@ class RetryPolicy:
 
     def after_failure(self, order: Order, now: datetime) -> RetryAt | GiveUp:
         """What follows an attempt, or a look-up before one, that ended without an answer."""
+        if order.is_exit:  # a position is unprotected meanwhile: nobody gives up, whatever the path
+            return RetryAt(now + min(self.retry_delay(min(order.retries_used, 10)), _EXITS_AT_LEAST_EVERY))
         if order.execution_path is ExecutionPath.PLAIN or order.retries_used >= self.max_attempts:
             return GiveUp()
         return RetryAt(now + self.retry_delay(order.retries_used))
@@ -46,6 +48,18 @@ class GiveUp:
     """No automatic retry is left: a person decides."""
 
 
+_EXITS_AT_LEAST_EVERY = timedelta(seconds=10)
+ENTRY_STALLS_AFTER = timedelta(seconds=10)
+"""So long without a fill, and a partly filled entry is cancelled: its exits cannot stand before it has ended."""
+
+
+def stalls_at(order: Order) -> datetime | None:
+    """When a partly filled entry that waits for its exits has waited long enough; None: it does not."""
+    if order.execution_state is not ExecutionState.WORKING or not order.is_unprotected or order.is_exit:
+        return None
+    return order.updated_at + ENTRY_STALLS_AFTER
+
+
 # Look again at a live order soon after it changed (a lost stream message shows within seconds), rarely when it rests.
 _SOONEST = timedelta(seconds=2)
 _LATEST = {
@@ -58,10 +72,14 @@ _LATEST = {
 def look_again_at(order: Order, now: datetime) -> datetime:
     """When to ask the venue about an order that waits for it: half its quiet time, between 2 and at most 30 seconds.
 
-    Never later than the order's own deadline.
+    Never later than the order's own deadline, or the end of the wait of an entry that stalls.
     """
     quiet = (now - order.updated_at) / 2
     again = now + min(max(quiet, _SOONEST), _LATEST.get(order.execution_state, _SOONEST))
-    if order.expires_at is not None and now < order.expires_at < again and order.cancel_requested_at is None:
-        return order.expires_at
+    if order.is_leaving_venue:
+        again = min(again, now + _LATEST[ExecutionState.CANCELLING])
+    if order.cancel_requested_at is None:
+        for deadline in (order.expires_at, stalls_at(order)):
+            if deadline is not None and now < deadline < again:
+                again = deadline
     return again

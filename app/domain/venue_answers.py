@@ -81,6 +81,31 @@ class OrderReport:
     reason: str | None = None
     updated_at: datetime | None = None
     replaced_by: str | None = None
+    legs: tuple[OrderReport, ...] = ()
+    """Orders that the venue made along with this one, with client order ids of its own making: the stop loss beside a
+    take profit, of which one cancels the other. Empty also where the source does not list them (the stream)."""
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """The venue's ids of this order and of its legs."""
+        return (self.venue_order_id, *(leg.venue_order_id for leg in self.legs))
+
+    @property
+    def total_filled(self) -> Decimal:
+        """Executed by this order and its legs."""
+        return self.filled_quantity + sum((leg.filled_quantity for leg in self.legs), Decimal(0))
+
+    @property
+    def has_ended(self) -> bool:
+        """True when neither this order nor a leg of it will be executed any further."""
+        return self.status.is_end and all(leg.status.is_end for leg in self.legs)
+
+    @property
+    def stands_as(self) -> str:
+        """The id of the one that can still be executed: a leg where it has taken over, otherwise this order."""
+        if not self.status.is_end:
+            return self.venue_order_id
+        return next((leg.venue_order_id for leg in self.legs if not leg.status.is_end), self.venue_order_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +120,9 @@ class OrderInstruction:
     time_in_force: str
     limit_price: Decimal | None = None
     stop_price: Decimal | None = None
+    or_stop_price: Decimal | None = None
+    """Both exits of a position in one request: a limit order at `limit_price` and a stop order at this price for the
+    same units, of which one cancels the other."""
 
 
 # --- answers to a submit -----------------------------------------------------------------------------------------

@@ -12,10 +12,13 @@ from uuid import UUID
 
 from app.domain import order_events as happened
 from app.domain.changes import AttemptEnded, Held, NoSuchOrder, Verdict
+from app.domain.money import plain
 from app.domain.order_events import Reason
 from app.domain.order_states import ExecutionState
 from app.domain.orders import Order
+from app.domain.retry_policy import stalls_at
 from app.lifecycle.cancel import send_cancel, start_cancelling
+from app.lifecycle.exits import WAITS, WAITS_FOR
 from app.lifecycle.ports import Ports, UnknownVenue
 from app.lifecycle.reconcile import ask
 from app.lifecycle.record import Record
@@ -101,6 +104,9 @@ def _claim(ports: Ports, held: Held) -> Verdict[Leaving | _Ask | _Cancel | None]
         return Verdict(_Cancel(start_cancelling(ports, record)), record.changes())
     if order.execution_state is ExecutionState.QUEUED:
         forbidden = forbids_sending(held, now)
+        if forbidden is not None and order.is_exit and forbidden.code in WAITS_FOR:
+            record.bookkeeping(due_at=now + WAITS)
+            return Verdict(None, record.changes())
         if forbidden is not None:
             record.happened(happened.Cancelled(now, reason=forbidden))
             return Verdict(None, record.changes())
@@ -111,13 +117,24 @@ def _claim(ports: Ports, held: Held) -> Verdict[Leaving | _Ask | _Cancel | None]
     _see_whether_senders_ended(ports, record)
     wants_out = order.has_expired(now) and order.cancel_requested_at is None
     if wants_out and order.execution_state is not ExecutionState.SENDING:
-        reason = Reason("TIMEOUT", "It was not filled by its deadline; the rest is cancelled.")
+        record.happened(happened.CancelWanted(now, reason=deadline_reason(order)))
+    stalled_at = stalls_at(record.order)
+    if stalled_at is not None and now >= stalled_at and record.order.cancel_requested_at is None:
+        reason = Reason("ENTRY_STALLED", "Filled in part only; the rest is cancelled so that its exits can stand.")
         record.happened(happened.CancelWanted(now, reason=reason))
     record.bookkeeping(fence=record.order.fence + 1, due_at=ports.policy.lease_until(now))
-    wanted = record.order.execution_state is ExecutionState.CANCELLING and record.order.is_known_at_venue
+    wanted = record.order.is_leaving_venue and record.order.is_known_at_venue
     if wanted and record.order.cancel_sent_at is None:
         return Verdict(_Cancel(start_cancelling(ports, record)), record.changes())
     return Verdict(_Ask(record.order), record.changes())
+
+
+def deadline_reason(order: Order) -> Reason:
+    """Why what is left of an order is cancelled at its deadline."""
+    if order.price_bound is not None:
+        bound = plain(order.price_bound)
+        return Reason("SLIPPAGE", f"The rest could not be filled at {bound} or better by its deadline.")
+    return Reason("TIMEOUT", "It was not filled by its deadline; the rest is cancelled.")
 
 
 def sender_died(ports: Ports, order: Order) -> bool:

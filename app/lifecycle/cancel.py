@@ -82,9 +82,14 @@ def start_cancelling(ports: Ports, record: Record) -> Order:
     """The attempt row of a cancel, for the caller's claim. Its number is the claim's fence: every claim has its own."""
     order = record.order
     record.attempt_started(
-        AttemptStarted("CANCEL", order.fence, order.fence, str(order.id), ports.senders.me, record.now)
+        AttemptStarted(_kind(order), order.fence, order.fence, order.client_order_id, ports.senders.me, record.now)
     )
     return order
+
+
+def _kind(order: Order) -> str:
+    """A cancel that makes way for other terms, or one for good."""
+    return "REPLACE" if order.execution_state is ExecutionState.WORKING else "CANCEL"
 
 
 def send_cancel(ports: Ports, claimed: Order) -> Settled | None:
@@ -101,7 +106,7 @@ def send_cancel(ports: Ports, claimed: Order) -> Settled | None:
             CancelRefused: ("REFUSED", getattr(answer, "code", None), getattr(answer, "message", None)),
             OutcomeUnknown: ("UNKNOWN", getattr(answer, "code", None), getattr(answer, "evidence", None)),
         }[type(answer)]
-        record.attempt_ended(AttemptEnded("CANCEL", claimed.fence, record.now, outcome, code, evidence))
+        record.attempt_ended(AttemptEnded(_kind(claimed), claimed.fence, record.now, outcome, code, evidence))
         if isinstance(answer, CancelTaken):
             if record.order.is_closed:
                 return Verdict(None, record.changes())  # a stray: what becomes of it is asked at once

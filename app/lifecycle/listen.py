@@ -19,6 +19,7 @@ from app.venues.port import TradeStream
 log = logging.getLogger(__name__)
 
 WAIT_SECONDS = 0.5
+_UUID_LENGTH = 36
 
 
 class Listener:
@@ -48,13 +49,20 @@ class Listener:
         finally:
             # also what came before the stream broke: it may be the only word on an order that has ended here
             for client_order_id, its_updates in _by_order(updates):
-                self._take(client_order_id, its_updates)
+                self.take(client_order_id, its_updates)
         return len(updates)
 
-    def _take(self, client_order_id: str, updates: list[TradeUpdate]) -> None:
+    def take(self, client_order_id: str, updates: list[TradeUpdate]) -> None:
+        """Apply what was said about the order with that client order id, oldest first; log what is nobody's."""
         try:
-            take_updates(self._ports, UUID(client_order_id), updates)
+            # a replacement's client order id is the order's with a number after it
+            take_updates(self._ports, UUID(client_order_id[:_UUID_LENGTH]), updates)
         except (ValueError, NoSuchOrder):
+            # the venue named it itself: the other exit of a pair
+            ours = self._ports.store.order_at_venue(updates[-1].report.venue_order_id)
+            if ours is not None:
+                take_updates(self._ports, ours, updates)
+                return
             log.warning(
                 "the venue reports an order that is not ours",
                 extra={"client_order_id": client_order_id, "venue_order_id": updates[-1].report.venue_order_id},

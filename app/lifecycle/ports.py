@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from typing import Protocol, TypeVar
 from uuid import UUID
 
@@ -69,6 +70,14 @@ class OrderStore(Protocol):
 
     def halted(self, limit: int) -> Sequence[tuple[Order, Halt]]:
         """Open orders that an active halt covers and that nobody wants cancelled yet, oldest first."""
+        ...
+
+    def exits_beyond_position(self) -> Sequence[tuple[Order, Decimal]]:
+        """Open exits that reserve more than the trader holds, with what is held."""
+        ...
+
+    def order_at_venue(self, venue_order_id: str) -> UUID | None:
+        """Our order that a further order of the venue's belongs to: the other exit of a pair, a replaced one."""
         ...
 
     def look_at_live_orders(self, now: datetime) -> int:

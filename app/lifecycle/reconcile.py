@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
+from decimal import Decimal
 from uuid import UUID
 
 from app.domain import order_events as happened
@@ -27,6 +28,8 @@ from app.domain.reconciliation import (
     absence,
     adopt,
     decide,
+    is_part,
+    missing_executions,
 )
 from app.domain.retry_policy import GiveUp, look_again_at
 from app.domain.venue_answers import (
@@ -38,6 +41,7 @@ from app.domain.venue_answers import (
     TradeUpdate,
     VenueOrderStatus,
 )
+from app.lifecycle.exits import WAITS, WAITS_FOR
 from app.lifecycle.ports import Ports
 from app.lifecycle.record import Record
 from app.lifecycle.send import (
@@ -65,15 +69,17 @@ BEFORE_ACCEPTANCE = timedelta(minutes=5)
 def ask(ports: Ports, claimed: Order) -> Next | Leaving:
     """Ask the venue about a claimed order and settle what follows; a Leaving is a committed new attempt."""
     venue = ports.venue_of(claimed.venue)
-    answer = venue.find(str(claimed.id))
-    executions: Sequence[Execution] = ()
-    if isinstance(answer, Found) and answer.report.filled_quantity > claimed.filled_quantity:
-        listed = venue.executions(answer.report, claimed.created_at - BEFORE_ACCEPTANCE)
-        match listed:
-            case Executions(executions=executions):
-                pass
-            case OutcomeUnknown():
-                pass  # the order's state is known, its executions are not: they are asked for again when it is due
+    answer = venue.find(claimed.client_order_id)
+    executions: list[Execution] = []
+    if isinstance(answer, Found) and answer.report.total_filled > claimed.filled_at_venue:
+        for report in (answer.report, *answer.report.legs):
+            if not report.filled_quantity:
+                continue
+            match venue.executions(report, claimed.created_at - BEFORE_ACCEPTANCE):
+                case Executions(executions=listed):
+                    executions.extend(listed)
+                case OutcomeUnknown():
+                    pass  # the order's state is known, its executions are not: they are asked for again when it is due
     now = ports.clock.now()
     decision = decide(claimed, answer, venue.capabilities, now)
     return _settle(ports, claimed, decision, executions, WORKER.hearing(now))
@@ -129,6 +135,9 @@ def _intend(ports: Ports, record: Record, decision: Decision, held: Held) -> Nex
 def _send_again(ports: Ports, record: Record, held: Held) -> Next | Leaving:
     order, now = record.order, record.now
     forbidden = forbids_sending(held, now)
+    if forbidden is not None and order.is_exit and forbidden.code in WAITS_FOR:
+        record.bookkeeping(due_at=now + WAITS)
+        return Settled()
     if forbidden is not None:
         # an earlier request may still be executed: the order ends when its absence is proven
         if order.execution_state is ExecutionState.CANCELLING:
@@ -149,15 +158,16 @@ def take_over(
 ) -> Next:
     """Apply the venue's word to the order in `record`; what contradicts is alarmed and applied to nothing."""
     order = record.order
-    by_cumulative = {execution.cumulative_quantity: execution for execution in executions}
     try:
         events = adopt(order, report, executions, known, record.now, found_by_asking=found_by_asking)
     except Nonsense as nonsense:
         return _contradicted(record, nonsense)
+    # executions become fills in the order of `missing_executions`, which is that of the events
+    fills = iter(missing_executions(order, known, executions))
     for event in events:
-        execution = by_cumulative.get(event.cumulative_quantity) if isinstance(event, happened.Filled) else None
+        execution = next(fills) if isinstance(event, happened.Filled) else None
         if execution is not None and _is_worse_than_limit(order, execution):
-            record.alarm("PRICE_BEYOND_LIMIT", f"filled at {execution.price}, the limit is {order.price}")
+            record.alarm("PRICE_BEYOND_LIMIT", f"filled at {execution.price}, the limit is {_limit(order)}")
         record.happened(event, execution=execution, venue_at=report.updated_at)
     after = record.order
     if order.is_closed:
@@ -165,20 +175,40 @@ def take_over(
     if after.is_closed:
         remember_venue_order(record, report)
         return Settled()
-    behind = report.filled_quantity > after.filled_quantity or report.status.is_end
+    if after.execution_state is ExecutionState.QUEUED:
+        return TryAgain(record.now, Reason("AMENDED", "It goes out with its new terms now."))
+    if is_part(order, report):
+        if report.status.is_end and not found_by_asking:
+            _hasten(record)  # what that means for the whole, the whole says
+            return TryAgain(record.now, Reason("PART_ENDED", "The venue is asked about the rest."))
+        return Settled()
+    if report.legs:
+        _follow_legs(record, report)
+    behind = report.total_filled > after.filled_at_venue or report.status.is_end
+    if found_by_asking and report.status.is_end and not report.has_ended:
+        behind = report.total_filled > after.filled_at_venue  # one exit has ended, the other stands
     if behind and not found_by_asking:
         _hasten(record)  # the stream skipped something: ask
         return TryAgain(record.now, Reason("EXECUTIONS_MISSING", "Executions are being fetched."))
     if events or found_by_asking:
         again = record.now + BEHIND if behind else look_again_at(after, record.now)
         record.bookkeeping(due_at=again, not_founds=0)
-    if after.execution_state is ExecutionState.CANCELLING:
+    if after.is_leaving_venue:
         if not order.is_known_at_venue:
             record.bookkeeping(due_at=record.now)
             return TryAgain(record.now, Reason("CANCEL_WANTED", "The cancel goes out now."))
         if found_by_asking:
             record.bookkeeping(cancel_sent_at=None)  # it still works there: the next step cancels again
     return Settled()
+
+
+def _follow_legs(record: Record, report: OrderReport) -> None:
+    """Remember which orders of the venue's are ours, and which of a pair of exits still stands."""
+    order = record.order
+    stands = report.stands_as
+    others = tuple(sorted({*order.venue_ids, *report.ids} - {stands}))
+    if stands != order.venue_order_id or set(others) != set(order.other_venue_orders):
+        record.bookkeeping(venue_order_id=stands, other_venue_orders=others)
 
 
 def _contradicted(record: Record, nonsense: Nonsense) -> Next:
@@ -200,7 +230,7 @@ def _after_end(record: Record, report: OrderReport) -> Next:
     if report.status is VenueOrderStatus.WORKING:
         found_after_end(record, report)
         return Settled()
-    if report.filled_quantity > order.filled_quantity:
+    if report.total_filled > order.filled_quantity:
         record.bookkeeping(venue_order_id=order.venue_order_id or report.venue_order_id, stray_due_at=now)
         return TryAgain(now, Reason("EXECUTIONS_MISSING", "Executions are being fetched."))
     if order.stray_due_at is not None:
@@ -214,9 +244,15 @@ def _hasten(record: Record) -> None:
 
 
 def _is_worse_than_limit(order: Order, execution: Execution) -> bool:
-    if order.order_type is not OrderType.LIMIT or order.price is None:
-        return False
-    return execution.price > order.price if order.side is Side.BUY else execution.price < order.price
+    limit = _limit(order)
+    if limit is None or (order.is_exit_pair and execution.venue_order_id != order.venue_order_id):
+        return False  # a stop loss that was triggered takes what the market gives
+    return execution.price > limit if order.side is Side.BUY else execution.price < limit
+
+
+def _limit(order: Order) -> Decimal | None:
+    """The worst price that an execution may have."""
+    return order.price if order.order_type is OrderType.LIMIT else order.price_bound
 
 
 def take_updates(ports: Ports, order_id: UUID, updates: Sequence[TradeUpdate]) -> None:
@@ -237,7 +273,9 @@ def take_updates(ports: Ports, order_id: UUID, updates: Sequence[TradeUpdate]) -
             executions = () if update.execution is None else (update.execution,)
             fills = len(record.fills)
             following = take_over(record, update.report, executions, known, found_by_asking=False)
-            known.update((fill.cumulative_quantity, fill.quantity) for fill in record.fills[fills:])
+            known.update(
+                ((fill.venue_order_id, fill.cumulative_quantity), fill.quantity) for fill in record.fills[fills:]
+            )
             if isinstance(following, TryAgain):
                 woken = record.order
         return Verdict(Settled(), None if record.order == before else record.changes())

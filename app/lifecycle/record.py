@@ -21,6 +21,7 @@ from app.domain.changes import (
     BooksNeeded,
     ChainHead,
     Changes,
+    Child,
     FeedEvent,
     FillRow,
     GateNeeded,
@@ -29,6 +30,7 @@ from app.domain.changes import (
     LogEntry,
 )
 from app.domain.documents import Json, order_document, reason_document
+from app.domain.exits import exit_of
 from app.domain.halts import Halt, HaltScope
 from app.domain.money import plain
 from app.domain.order_events import OrderEvent, Reason
@@ -85,6 +87,8 @@ class Record:
         after = before.apply(event)
         self._changes.order = after
         fill = self._book(before, after, event, execution)
+        if after.is_closed and after.is_unprotected and not after.is_exit:
+            self._place_exits()
         name, action = _names(before, after, event)
         if fill is not None and before.is_closed:
             self.alarm("LATE_FILL", f"{plain(fill.quantity)} were filled after the order had ended")
@@ -218,6 +222,52 @@ class Record:
             is_late=before.is_closed,
         )
 
+    # -- exits ---------------------------------------------------------------------------------------------------------
+
+    def _place_exits(self) -> None:
+        """An entry has ended, or was filled late: what it bought and no exit covers yet is given to one, in here."""
+        entry = self._changes.order
+        account, position = self._changes.account, self._changes.position
+        if account is None or position is None:
+            raise BooksNeeded
+        bought = entry.filled_quantity - entry.covered_quantity
+        self._changes.order = entry.watched(covered_quantity=entry.filled_quantity)
+        quantity = min(bought, position.available_quantity)
+        if quantity <= 0:
+            return  # what was bought has covered an oversold position: nothing is left to protect
+        self._books_changed = True
+        number = entry.log_seq + len(self._changes.children)
+        order = exit_of(
+            entry, quantity, self._ports.ids.new(), number, self.now, self._ports.policy.first_due(self.now)
+        )
+        self._changes.position = replace(position, reserved_quantity=position.reserved_quantity + quantity)
+        log: list[LogEntry] = []
+        for action in ("SUBMITTED", "APPROVED"):
+            fields = {
+                "id": self._ports.ids.new(),
+                "trader_id": order.trader_id,
+                "actor": self._actor.name,
+                "action": action,
+                "order_id": order.id,
+                "status": order.status,
+                "execution_state": order.execution_state,
+                "symbol": order.symbol,
+                "side": order.side,
+                "quantity": order.quantity,
+                "order_type": order.order_type,
+                "price": order.price,
+                "time_in_force": order.time_in_force,
+                "venue": order.venue,
+                "reason": f"Exit of order {entry.id}.",
+                "timestamp": self.now,
+                "software_version": self._ports.software_version,
+            }
+            entry_row = chained(ChainHead(order.id, order.log_seq, order.log_hash), fields)
+            log.append(entry_row)
+            order = order.changed(log_seq=entry_row.chain_seq, log_hash=entry_row.hash)
+        feed = [feed_event("order.submitted", order, None, None, self.now)]
+        self._changes.children.append(Child(order, log, feed))
+
     # -- audit ---------------------------------------------------------------------------------------------------------
 
     def _log(
@@ -334,6 +384,10 @@ def _names(before: Order, after: Order, event: OrderEvent) -> tuple[str, str]:
             return "order.in_doubt", "RETRIED"
         case order_events.CancelWanted():
             return "order.cancelling", "CANCELLED"
+        case order_events.AmendWanted():
+            return "order.amending", "AMENDED"
+        case order_events.Amended():
+            return ("order.filled" if after.status is OrderStatus.FILLED else "order.amended"), "AMENDED"
         case order_events.Abandoned():
             return "order.cancelling", "ABANDONED"
         case order_events.Filled():

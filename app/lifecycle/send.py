@@ -14,10 +14,10 @@ from uuid import UUID
 
 from app.domain import order_events as happened
 from app.domain.changes import Actor, AttemptEnded, AttemptStarted, Held, StoreRefused, StoreUnavailable, Verdict
-from app.domain.money import trimmed
+from app.domain.money import ZERO, trimmed
 from app.domain.order_events import Reason
 from app.domain.order_states import ExecutionState, ImpossibleChange
-from app.domain.orders import Order, OrderType, Side
+from app.domain.orders import POSITION_GONE, Order, OrderType, Side
 from app.domain.reconciliation import Nonsense, adopt
 from app.domain.retry_policy import GiveUp, RetryAt, look_again_at
 from app.domain.venue_answers import (
@@ -72,6 +72,8 @@ def forbids_sending(held: Held, now: datetime) -> Reason | None:
         return order.cancel_reason or Reason("USER_REQUEST", "Cancelled on the trader's request.")
     if order.has_expired(now):
         return Reason("TIMEOUT", "Its deadline passed before it could be executed.")
+    if order.is_exit and order.side is Side.SELL and (held.held_quantity or ZERO) < order.leaves_quantity:
+        return Reason(POSITION_GONE, f"The position in {order.symbol} that it was to protect is not there any more.")
     if held.instrument_status != "ACTIVE":
         status = (held.instrument_status or "unknown").lower()
         return Reason("INSTRUMENT_NOT_TRADABLE", f"{order.symbol} cannot be traded now: it is {status}.")
@@ -90,7 +92,7 @@ def start_sending(ports: Ports, record: Record) -> Leaving:
     )
     order = record.order
     record.attempt_started(
-        AttemptStarted("SUBMIT", order.attempts, order.fence, str(order.id), ports.senders.me, record.now)
+        AttemptStarted("SUBMIT", order.attempts, order.fence, order.client_order_id, ports.senders.me, record.now)
     )
     return Leaving(order, order.attempts)
 
@@ -131,16 +133,21 @@ def _record_until_stored(
 
 def instruction(order: Order) -> OrderInstruction:
     """The order as the venue gets it; our order id is its client order id."""
-    price = None if order.price is None else trimmed(order.price)
+    price = order.price
+    order_type = order.order_type
+    if order.price_bound is not None:  # it can never be filled at a worse price than this
+        price, order_type = order.price_bound, OrderType.LIMIT
+    price = None if price is None else trimmed(price)
     return OrderInstruction(
-        client_order_id=str(order.id),
+        client_order_id=order.client_order_id,
         symbol=order.symbol,
         side=order.side,
-        quantity=trimmed(order.quantity),
-        order_type=order.order_type,
+        quantity=trimmed(order.quantity_at_venue),
+        order_type=order_type,
         time_in_force=order.time_in_force,
-        limit_price=price if order.order_type is OrderType.LIMIT else None,
-        stop_price=price if order.order_type is OrderType.STOP else None,
+        limit_price=price if order_type is OrderType.LIMIT else None,
+        stop_price=price if order_type is OrderType.STOP else None,
+        or_stop_price=trimmed(order.stop_loss) if order.is_exit_pair and order.stop_loss is not None else None,
     )
 
 
@@ -209,10 +216,10 @@ def _apply(ports: Ports, record: Record, number: int, answer: SubmitAnswer, held
                 record.alarm(nonsense.code, str(nonsense))
                 return _in_doubt(ports, record, Reason("VENUE_ANSWER_NONSENSE", str(nonsense)), latest=latest)
             remember_venue_order(record, report)
-            if record.order.execution_state is ExecutionState.CANCELLING:
+            if record.order.is_leaving_venue:
                 record.bookkeeping(due_at=record.now)
                 return TryAgain(record.now, Reason("CANCEL_WANTED", "The cancel goes out now."))
-            if not record.order.is_closed and report.filled_quantity > record.order.filled_quantity:
+            if not record.order.is_closed and report.total_filled > record.order.filled_at_venue:
                 # it was executed at once: the executions are asked for, never guessed
                 record.bookkeeping(due_at=record.now)
                 return TryAgain(record.now, Reason("EXECUTIONS_MISSING", "Executions are being fetched."))
@@ -224,7 +231,7 @@ def _apply(ports: Ports, record: Record, number: int, answer: SubmitAnswer, held
             if not latest:
                 return Settled()
             reason = Reason(code, message)
-            if number == 1:
+            if number == order.attempts_before + 1:
                 record.happened(happened.Rejected(record.now, reason=reason))
                 return Settled()
             return _in_doubt(ports, record, reason, latest=True, refused=True)
@@ -245,7 +252,7 @@ def remember_venue_order(record: Record, report: OrderReport) -> None:
 def found_after_end(record: Record, report: OrderReport) -> None:
     """The venue has an order that we had ended without its word: alarm, and go after it until it has ended there."""
     order = record.order
-    if order.venue_order_id == report.venue_order_id and order.stray_due_at is None:
+    if report.venue_order_id in order.venue_ids and order.stray_due_at is None:
         return  # an old message about an order that the venue itself has ended
     record.alarm("LIVE_AFTER_END", f"{report.venue_order_id} is at the venue although the order had ended here")
     if order.venue_order_id is None:

@@ -26,7 +26,7 @@ READ_ORDER_WITH_BOOKS = Statement(
         p.quantity, p.reserved_quantity, p.cost_basis,
         p.realized_pnl,
         CASE WHEN o.filled_quantity > 0 THEN (
-            SELECT json_agg(json_build_array(f.cumulative_quantity::text, f.quantity_filled::text))
+            SELECT json_agg(json_build_array(f.venue_order_id, f.cumulative_quantity::text, f.quantity_filled::text))
             FROM fills f WHERE f.order_id = o.id) END
     FROM orders o JOIN accounts a ON a.trader_id = o.trader_id
     LEFT JOIN positions p ON p.trader_id = o.trader_id AND p.symbol = o.symbol
@@ -60,14 +60,14 @@ def lock_and_read(order_id: UUID) -> tuple[Call, Call, Call]:
     )
 
 
-def from_row(row: Row, order: Order) -> tuple[Account, Position, dict[Decimal, Decimal]]:
+def from_row(row: Row, order: Order) -> tuple[Account, Position, dict[tuple[str, Decimal], Decimal]]:
     """The books beside an order, from a row of READ_ORDER_WITH_BOOKS."""
     currency, cash, reserved, quantity, reserved_quantity, basis, realized, fills = row[
         len(orders.COLUMNS) + orders.SENDING_CHECK_COLUMNS :
     ]
     if isinstance(fills, str):
         fills = json.loads(fills)
-    known = {Decimal(cumulative): Decimal(size) for cumulative, size in fills or ()}
+    known = {(of, Decimal(cumulative)): Decimal(size) for of, cumulative, size in fills or ()}
     return (
         Account(order.trader_id, currency, cash, reserved),
         position_from(order.symbol, quantity, reserved_quantity, basis, realized),

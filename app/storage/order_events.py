@@ -25,8 +25,10 @@ APPEND = Statement(
         RETURNING head_seq
     ), added AS (
         INSERT INTO order_events (trader_id, seq, order_id, event, payload, recorded_at)
-        SELECT $1, counter.head_seq - cardinality($3::text[]) + new.place, $2, new.event, new.payload::json, $5
-        FROM counter, unnest($3::text[], $4::text[]) WITH ORDINALITY AS new (event, payload, place)
+        SELECT $1, counter.head_seq - cardinality($3::text[]) + new.place, coalesce(new.order_id::uuid, $2), new.event,
+            new.payload::json, $5
+        FROM counter, unnest($3::text[], $4::text[], $6::text[]) WITH ORDINALITY
+            AS new (event, payload, order_id, place)
         RETURNING seq
     ) SELECT set_config('{LAST_SEQ}', (max(seq) / (count(*) > 0)::integer)::text, false) FROM added""",
 )
@@ -40,8 +42,12 @@ HEADS = Statement("event_heads", "SELECT trader_id, head_seq FROM event_counters
 encode = msgspec.json.encode
 
 
-def append(order: Order, events: Sequence[FeedEvent], payloads: Sequence[str]) -> Call:
-    return Call(APPEND, [order.trader_id, order.id, [event.name for event in events], list(payloads), events[-1].at])
+def append(order: Order, events: Sequence[FeedEvent], payloads: Sequence[str], children: Sequence[UUID] = ()) -> Call:
+    """Events of one order; the last ones are of its new `children`, one each."""
+    of = [None] * (len(events) - len(children)) + [str(child) for child in children] if children else []
+    return Call(
+        APPEND, [order.trader_id, order.id, [event.name for event in events], list(payloads), events[-1].at, of]
+    )
 
 
 def since(trader_id: UUID, seq: int, limit: int) -> Call:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import TypeVar
+from decimal import Decimal
+from typing import TypeVar, cast
 from uuid import UUID
 
 from app.domain.changes import (
@@ -14,6 +15,7 @@ from app.domain.changes import (
     ChainHead,
     Changes,
     CountedRefusal,
+    FeedEvent,
     GateNeeded,
     Held,
     NoSuchOrder,
@@ -151,7 +153,7 @@ class PostgresOrders:
             changes = verdict.changes
             if changes is None:
                 return verdict.result
-            payloads = [order_events.encode(event.document) for event in changes.feed]
+            payloads = [order_events.encode(event.document) for event in _events(changes)]
             last_seq = transaction.finish(
                 *_writes(changes, payloads), returning=order_events.LAST_SEQ if payloads else None
             )
@@ -159,6 +161,8 @@ class PostgresOrders:
         return verdict.result
 
     def _wake(self, changes: Changes, payloads: Sequence[bytes], last_seq: str | None) -> None:
+        for child in changes.children:
+            self._wakeups.work(child.order)
         if not payloads or last_seq is None:
             return
         first = int(last_seq) - len(payloads) + 1
@@ -270,6 +274,16 @@ class PostgresOrders:
                 found.append((orders.from_row(row), halt))
         return found
 
+    def exits_beyond_position(self) -> Sequence[tuple[Order, Decimal]]:
+        """See OrderStore.exits_beyond_position."""
+        rows = self._database.read(Call(orders.EXITS_BEYOND_POSITION))
+        return [(orders.from_row(row), row[len(orders.COLUMNS)]) for row in rows]
+
+    def order_at_venue(self, venue_order_id: str) -> UUID | None:
+        """See OrderStore.order_at_venue."""
+        rows = self._database.read(Call(orders.AT_VENUE, [venue_order_id]))
+        return cast("UUID", rows[0][0]) if rows else None
+
     def sending(self, now: datetime) -> Sequence[Order]:
         rows = self._database.read(Call(orders.SENDING, [now]))
         return [orders.from_row(row) for row in rows]
@@ -323,9 +337,14 @@ def _as_trader(trader_id: UUID | None) -> Mapping[str, str]:
 def _held(row: Row, with_books: bool) -> Held:
     order = orders.from_row(row)
     checks = row[len(orders.COLUMNS) : len(orders.COLUMNS) + orders.SENDING_CHECK_COLUMNS]
-    instrument_status, trading_state, halt = checks
+    instrument_status, trading_state, held_quantity, halt = checks
     account, position, known = books.from_row(row, order) if with_books else (None, None, {})
-    return Held(order, account, position, known, instrument_status, trading_state, halts.from_text(halt))
+    return Held(order, account, position, known, instrument_status, trading_state, held_quantity, halts.from_text(halt))
+
+
+def _events(changes: Changes) -> list[FeedEvent]:
+    """The order's events, then those of its new children."""
+    return [*changes.feed, *(event for child in changes.children for event in child.feed)]
 
 
 def _writes(changes: Changes, payloads: Sequence[bytes], account_call: Call | None = None) -> list[Call]:
@@ -341,11 +360,14 @@ def _writes(changes: Changes, payloads: Sequence[bytes], account_call: Call | No
     calls.extend(books.insert_fill(order, fill, at) for fill in changes.fills)
     calls.extend(attempts.insert(order, attempt) for attempt in changes.attempts_started)
     calls.extend(attempts.end(order, attempt) for attempt in changes.attempts_ended)
+    calls.extend(orders.insert(child.order) for child in changes.children)
     calls.extend(execution_logs.insert(entry) for entry in changes.log)
+    calls.extend(execution_logs.insert(entry) for child in changes.children for entry in child.log)
     for imposing in changes.halts:
         calls.append(halts.insert(imposing.halt))
         if imposing.log is not None:
             calls.extend((execution_logs.insert(imposing.log), execution_logs.move_chain(imposing.log)))
     if payloads:
-        calls.append(order_events.append(order, changes.feed, [payload.decode() for payload in payloads]))
+        children = [child.order.id for child in changes.children for _ in child.feed]
+        calls.append(order_events.append(order, _events(changes), [payload.decode() for payload in payloads], children))
     return calls

@@ -21,8 +21,14 @@ COLUMNS = (
     "send_ended_at", "client_id_known_at", "cancel_sent_at", "stray_due_at",
     "venue_order_id", "cancel_requested_at", "cancel_reason_code", "cancel_reason_message",
     "abandoned_at", "reason_code", "reason_message", "alarm_code", "log_seq", "log_hash", "version", "created_at",
-    "updated_at", "expires_at", "closed_at",
+    "updated_at", "expires_at", "closed_at", "price_bound", "other_venue_orders", "replacements", "attempts_before",
+    "filled_before", "amend_requested_at", "amend_quantity", "amend_price", "amend_reservation_price",
+    "covered_quantity", "is_unprotected",
 )  # fmt: skip
+_ZERO_BY_DEFAULT = frozenset(
+    {"other_venue_orders", "replacements", "attempts_before", "filled_before", "covered_quantity", "is_unprotected"}
+)
+"""Left out of an INSERT while they are what the database gives them by itself."""
 
 SELECTED = ", ".join(f"o.{name}" for name in COLUMNS)
 
@@ -31,8 +37,10 @@ READ = Statement("read_order", f"SELECT {SELECTED} FROM orders o WHERE o.id = $1
 # What may forbid a send is read beside the order, so that checking it again costs no message (I4).
 SENDING_CHECKS = """(SELECT i.status FROM instruments i WHERE i.symbol = o.symbol),
     (SELECT t.trading_state FROM traders t WHERE t.id = o.trader_id),
+    CASE WHEN o.parent_id IS NOT NULL THEN (
+        SELECT p.quantity FROM positions p WHERE p.trader_id = o.trader_id AND p.symbol = o.symbol) END,
     """ + halts.active_for("o.trader_id", "o.symbol")
-SENDING_CHECK_COLUMNS = 3
+SENDING_CHECK_COLUMNS = 4
 LOCK_AND_READ = Statement(
     "lock_and_read_order", f"SELECT {SELECTED}, {SENDING_CHECKS} FROM orders o WHERE o.id = $1 FOR NO KEY UPDATE"
 )
@@ -40,7 +48,8 @@ LOCK_AND_READ = Statement(
 DUE = Statement(
     "due_orders",
     f"""SELECT {SELECTED} FROM orders o WHERE o.due_at <= $1
-    ORDER BY o.execution_state = 'WORKING', o.due_at LIMIT $2""",
+    ORDER BY o.execution_state = 'WORKING' AND coalesce(o.expires_at > $1, true) AND o.amend_requested_at IS NULL,
+        o.due_at LIMIT $2""",
 )
 SENDING = Statement(
     "sending_orders",
@@ -54,6 +63,17 @@ HALTED = Statement(
         AND (h.scope = 'GLOBAL' OR h.trader_id = o.trader_id OR h.symbol = o.symbol)
         AND (o.parent_id IS NULL OR h.cancel_exits)
     WHERE h.lifted_at IS NULL ORDER BY o.created_at LIMIT $1""",
+)
+# Sells reserve what they sell, so this finds nothing unless a position changed by something else than an order.
+EXITS_BEYOND_POSITION = Statement(
+    "exits_beyond_position",
+    f"""SELECT {SELECTED}, p.quantity FROM positions p JOIN orders o USING (trader_id, symbol)
+    WHERE p.reserved_quantity > p.quantity AND p.reserved_quantity > 0 AND o.parent_id IS NOT NULL AND o.side = 'SELL'
+    AND o.due_at IS NOT NULL AND o.cancel_requested_at IS NULL ORDER BY o.created_at LIMIT 100""",
+)
+AT_VENUE = Statement(
+    "order_at_venue",
+    "SELECT id FROM orders WHERE other_venue_orders <> '{}' AND other_venue_orders @> ARRAY[$1::text] LIMIT 1",
 )
 STRAYS = Statement("stray_orders", f"SELECT {SELECTED} FROM orders o WHERE o.stray_due_at <= $1 LIMIT 100")
 # Spread out, the newest first: what the stream may have missed is most likely about them.
@@ -87,7 +107,11 @@ def _named(prefix: str, columns: tuple[str, ...]) -> str:
 
 def insert(order: Order) -> Call:
     """Every value costs as much as a small statement, so only what is not null is sent."""
-    given = [(name, value) for name, value in zip(COLUMNS, _values(order), strict=True) if value is not None]
+    given = [
+        (name, value)
+        for name, value in zip(COLUMNS, _values(order), strict=True)
+        if value is not None and (value or name not in _ZERO_BY_DEFAULT)
+    ]
     return Call(_insert(tuple(name for name, _ in given)), [value for _, value in given])
 
 
@@ -110,7 +134,8 @@ def from_row(row: Row) -> Order:
         not_founds, open_attempts, refused_at, send_ended_at, client_id_known_at, cancel_sent_at, stray_due_at,
         venue_order_id, cancel_requested_at, cancel_code, cancel_message,
         abandoned_at, reason_code, reason_message, alarm_code, log_seq, log_hash, version, created_at, updated_at,
-        expires_at, closed_at,
+        expires_at, closed_at, price_bound, other_venue_orders, replacements, attempts_before, filled_before,
+        amend_requested_at, amend_quantity, amend_price, amend_reservation_price, covered_quantity, _,
     ) = row[: len(COLUMNS)]  # fmt: skip
     order = object.__new__(Order)  # the constructor would set fifty frozen fields one by one
     order.__dict__.update(
@@ -161,6 +186,16 @@ def from_row(row: Row) -> Order:
         updated_at=updated_at,
         expires_at=expires_at,
         closed_at=closed_at,
+        price_bound=price_bound,
+        other_venue_orders=tuple(other_venue_orders),
+        replacements=replacements,
+        attempts_before=attempts_before,
+        filled_before=filled_before,
+        amend_requested_at=amend_requested_at,
+        amend_quantity=amend_quantity,
+        amend_price=amend_price,
+        amend_reservation_price=amend_reservation_price,
+        covered_quantity=covered_quantity,
     )
     return order
 
@@ -179,6 +214,9 @@ def _values(order: Order) -> Sequence[object]:
         cancel.code if cancel else None, cancel.message if cancel else None, order.abandoned_at,
         reason.code if reason else None, reason.message if reason else None, order.alarm_code, order.log_seq,
         order.log_hash, order.version, order.created_at, order.updated_at, order.expires_at, order.closed_at,
+        order.price_bound, list(order.other_venue_orders), order.replacements, order.attempts_before,
+        order.filled_before, order.amend_requested_at, order.amend_quantity, order.amend_price,
+        order.amend_reservation_price, order.covered_quantity, order.is_unprotected,
     )  # fmt: skip
 
 

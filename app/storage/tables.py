@@ -301,6 +301,17 @@ orders: Final = Table(
     Column("updated_at", TIME, nullable=False),
     Column("expires_at", TIME),
     Column("closed_at", TIME),
+    Column("price_bound", MONEY),
+    Column("other_venue_orders", ARRAY(Text), nullable=False, server_default="{}"),
+    Column("replacements", Integer, nullable=False, server_default=text("0")),
+    Column("attempts_before", Integer, nullable=False, server_default=text("0")),
+    Column("filled_before", MONEY, nullable=False, server_default=text("0")),
+    Column("amend_requested_at", TIME),
+    Column("amend_quantity", MONEY),
+    Column("amend_price", MONEY),
+    Column("amend_reservation_price", MONEY),
+    Column("covered_quantity", MONEY, nullable=False, server_default=text("0")),
+    Column("is_unprotected", Boolean, nullable=False, server_default=text("false")),
     UniqueConstraint("trader_id", "idempotency_key", name="orders_idempotency"),
     UniqueConstraint("venue", "venue_order_id", name="orders_venue_order"),
     UniqueConstraint("id", "trader_id", name="orders_of_trader"),
@@ -335,12 +346,25 @@ orders: Final = Table(
     CheckConstraint("status <> 'PARTIAL' OR filled_quantity > 0", name="orders_partial_filled"),
     CheckConstraint("(order_type = 'MARKET') = (price IS NULL)", name="orders_market_has_no_price"),
     CheckConstraint("execution_state <> 'WORKING' OR venue_order_id IS NOT NULL", name="orders_working_is_known"),
-    CheckConstraint("execution_state <> 'QUEUED' OR attempts = 0", name="orders_queued_unsent"),
+    CheckConstraint("execution_state <> 'QUEUED' OR attempts = attempts_before", name="orders_queued_unsent"),
+    *_positive("orders", "price_bound", "amend_quantity", "amend_price"),
+    CheckConstraint("filled_before BETWEEN 0 AND filled_quantity", name="orders_filled_before_within_filled"),
+    CheckConstraint("covered_quantity BETWEEN 0 AND filled_quantity", name="orders_covered_within_filled"),
+    CheckConstraint(
+        "(amend_requested_at IS NULL) = (amend_quantity IS NULL)"
+        " AND (amend_requested_at IS NULL) = (amend_reservation_price IS NULL)",
+        name="orders_amendment_whole",
+    ),
+    CheckConstraint("execution_state <> 'CLOSED' OR amend_requested_at IS NULL", name="orders_closed_wants_nothing"),
 )
 Index("idx_orders_trader_created", orders.c.trader_id, orders.c.created_at.desc(), orders.c.id.desc())
 Index("idx_orders_status", orders.c.status)
 Index("idx_orders_trader_status", orders.c.trader_id, orders.c.status)
 Index("idx_orders_due", orders.c.due_at, postgresql_where=orders.c.due_at.is_not(None))
+Index("idx_orders_other_venue_orders", orders.c.other_venue_orders, postgresql_using="gin",
+    postgresql_where=text("other_venue_orders <> '{}'::text[]"))  # fmt: skip
+Index("idx_orders_unprotected", orders.c.trader_id, postgresql_where=text("is_unprotected"))
+Index("idx_orders_parent", orders.c.parent_id, postgresql_where=orders.c.parent_id.is_not(None))
 Index("idx_orders_stray", orders.c.stray_due_at, postgresql_where=orders.c.stray_due_at.is_not(None))
 
 halts: Final = Table(

@@ -121,11 +121,24 @@ class AlpacaVenue:
             return answer
         if answer.status == 200:
             report = self._believed(answer, wire.order_with_id, answer.body, client_order_id)
-            return report if isinstance(report, OutcomeUnknown) else Found(report)
+            if isinstance(report, OutcomeUnknown):
+                return report
+            return self._with_legs(report) if not report.legs and b'"oco"' in answer.body else Found(report)
         error = self._error_of(answer)
         if error is not None and error.code == _ORDER_NOT_FOUND:
             return NotFound(self._evidence(answer))
         return self._unknown(answer)
+
+    def _with_legs(self, report: OrderReport) -> LookupAnswer:
+        """The same order asked for once more in the form that lists the other exit of a pair for certain."""
+        target = f"/v2/orders/{quote(report.venue_order_id, safe='')}?nested=true"
+        answer = self._call("GET", target, Urgency.FIRST)
+        if isinstance(answer, OutcomeUnknown):
+            return answer
+        if answer.status != 200:
+            return self._unknown(answer)
+        nested = self._believed(answer, wire.order_with_id, answer.body, report.client_order_id)
+        return nested if isinstance(nested, OutcomeUnknown) else Found(nested)
 
     def executions(self, report: OrderReport, since: datetime) -> ExecutionsAnswer:
         """Reads pages until the executions reach the report's filled quantity or the list ends.

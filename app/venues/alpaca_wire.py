@@ -86,6 +86,7 @@ class OrderWire(msgspec.Struct):
     replaced_by: str | None = None
     order_class: str | None = None
     reject_reason: str | None = None
+    legs: list[OrderWire] | None = None
 
 
 class ActivityWire(msgspec.Struct):
@@ -260,6 +261,7 @@ def report_of(wire: OrderWire) -> OrderReport:
         reason=printable(wire.reject_reason, 300) if wire.reject_reason else None,
         updated_at=None if wire.updated_at is None else moment(wire.updated_at, "updated_at"),
         replaced_by=None if wire.replaced_by is None else identifier(wire.replaced_by, "replaced_by"),
+        legs=tuple(report_of(leg) for leg in wire.legs or ()),
     )
 
 
@@ -291,7 +293,7 @@ def order_with_id(body: bytes, client_order_id: str) -> OrderReport:
 
 
 def order_body(instruction: OrderInstruction) -> bytes:
-    fields = {
+    fields: dict[str, object] = {
         "symbol": instruction.symbol,
         "qty": format(instruction.quantity, "f"),
         "side": instruction.side.lower(),
@@ -303,6 +305,11 @@ def order_body(instruction: OrderInstruction) -> bytes:
         fields["limit_price"] = format(instruction.limit_price, "f")
     if instruction.stop_price is not None:
         fields["stop_price"] = format(instruction.stop_price, "f")
+    if instruction.or_stop_price is not None and instruction.limit_price is not None:
+        # the take profit is the order itself, the stop loss a leg that the venue names
+        fields["order_class"] = "oco"
+        fields["take_profit"] = {"limit_price": format(instruction.limit_price, "f")}
+        fields["stop_loss"] = {"stop_price": format(instruction.or_stop_price, "f")}
     return msgspec.json.encode(fields)
 
 

@@ -122,17 +122,17 @@ def test_executions_count_once_in_any_order_and_repetition(parts: list[int], dat
         cumulative += part
         executions.append(execution(cumulative, part))
     heard = data.draw(st.permutations(executions * 2))
-    known: dict[Decimal, Decimal] = {}
+    known: dict[tuple[str, Decimal], Decimal] = {}
     for one in heard:
         for new in missing_executions(DOUBTED, known, [one]):
-            known[new.cumulative_quantity] = new.quantity
+            known[new.venue_order_id, new.cumulative_quantity] = new.quantity
     assert sum(known.values()) == cumulative
 
 
 @pytest.mark.parametrize("heard", [execution(50, 20), execution(40, 30), execution(60, 40), execution(130, 10)])
 def test_a_fill_that_contradicts_what_is_recorded_is_nonsense(heard: Execution) -> None:
     with pytest.raises(Nonsense):
-        missing_executions(DOUBTED, {Decimal(50): Decimal(30)}, [heard])
+        missing_executions(DOUBTED, {("v-1", Decimal(50)): Decimal(30)}, [heard])
 
 
 @pytest.mark.parametrize("changes", [

@@ -22,9 +22,10 @@ from app.domain.time_ordered_ids import RANDOM_BITS, time_ordered_uuid
 from app.domain.venue_answers import ClientIdUniqueness, VenueCapabilities
 from app.lifecycle.accept import AcceptancePolicy, AcceptedOrder, Refusal, accept
 from app.lifecycle.advance import advance
+from app.lifecycle.exits import cancel_exits_without_position
 from app.lifecycle.halts import HaltDesk, cancel_what_is_halted, impose
+from app.lifecycle.listen import Listener
 from app.lifecycle.ports import Ports
-from app.lifecycle.reconcile import take_updates
 from app.lifecycle.send import Next
 from app.settings import Settings
 from app.storage.halts import PostgresHalts
@@ -111,6 +112,7 @@ class House:
         self.halts = HaltDesk(
             PostgresHalts(self.owner_database), self.clock, Ids(self.clock), Actor("administrator:test"), "test"
         )
+        self.listener = Listener(self.worker, self.stream)
         self.policy = AcceptancePolicy()
         self.trader_id = self.add_trader()
         self.add_instrument("AAPL", bid="149.99", ask="150.01")
@@ -184,7 +186,7 @@ class House:
         """Take everything the venue's stream has said."""
         updates = list(self.stream.updates(0))
         for update in updates:
-            take_updates(self.worker, UUID(update.report.client_order_id), [update])
+            self.listener.take(update.report.client_order_id, [update])
 
     def sweep(self, seconds: float, step: float = 0.5) -> None:
         """Let time pass; advance whatever falls due, as the sweeper would have it."""
@@ -192,6 +194,7 @@ class House:
             self.clock.pass_(step)
             self.venue.settle()
             cancel_what_is_halted(self.worker)
+            cancel_exits_without_position(self.worker)
             for order in self.worker.store.due(self.clock.now(), 100):
                 self.advance(order.id)
 
@@ -227,6 +230,12 @@ class House:
         with closing(psycopg2.connect(self.worker_url)) as connection, connection.cursor() as cursor:
             cursor.execute(statement, values)
             return cursor.fetchall()
+
+    def sql_as_worker(self, statement: str, *values: object) -> list[tuple[object, ...]]:
+        """Read or change what traders own."""
+        with closing(psycopg2.connect(self.worker_url)) as connection, connection, connection.cursor() as cursor:
+            cursor.execute(statement, values)
+            return cursor.fetchall() if cursor.description else []
 
     @property
     def worker_url(self) -> str:

@@ -36,6 +36,8 @@ CLOSED = {"execution_state": "CLOSED", "due_at": None, "closed_at": NOON, "statu
 
 LIFTED: dict[str, Any] = {"lifted_at": NOON, "lifted_by": "somebody", "lift_reason": "over"}
 
+AMENDED: dict[str, Any] = {"amend_requested_at": NOON, "amend_quantity": 5, "amend_reservation_price": 150}
+
 BENT = [
     *(Bent("traders", "traders_name_check", {"name": name}) for name in ("", "x" * 101)),
     Bent("traders", "traders_trading_state_check", {"trading_state": "PAUSED"}),
@@ -88,6 +90,13 @@ BENT = [
     *(Bent("orders", "orders_market_has_no_price", {"order_type": kind, "price": None}) for kind in ("LIMIT", "STOP")),
     Bent("orders", "orders_working_is_known", {"execution_state": "WORKING"}),
     Bent("orders", "orders_queued_unsent", {"attempts": 1}),
+    *_not_positive("orders", "price_bound"),
+    Bent("orders", "orders_amend_quantity_check", {**AMENDED, "amend_quantity": 0}),
+    Bent("orders", "orders_amend_price_check", {**AMENDED, "amend_price": 0}),
+    Bent("orders", "orders_filled_before_within_filled", {"filled_before": 1}),
+    Bent("orders", "orders_covered_within_filled", {"covered_quantity": 1}),
+    *(Bent("orders", "orders_amendment_whole", {**AMENDED, name: None}) for name in AMENDED),
+    Bent("orders", "orders_closed_wants_nothing", {**CLOSED, **AMENDED}),
     Bent("halts", "halts_scope_check", {"scope": "VENUE", "trader_id": None}),
     Bent("halts", "halts_trader_iff_scope", {"trader_id": None}),
     Bent("halts", "halts_trader_iff_scope", {"scope": "GLOBAL"}),
@@ -123,6 +132,7 @@ ALLOWED = [
     Bent("orders", "", {**FILLED}),
     Bent("orders", "", {**CLOSED, "status": "REJECTED", "filled_quantity": 3}),
     Bent("orders", "", {"execution_state": "NEEDS_ATTENTION", "attempts": 4}),
+    Bent("orders", "", {**AMENDED, "attempts": 2, "attempts_before": 2}),
     Bent("order_attempts", "", {"outcome": "SENDER_GONE", "ended_at": NOON}),
     Bent("fills", "", {"quantity_filled": 5, "cumulative_quantity": 5}),
     Bent("execution_logs", "", {"trader_id": None, "order_id": None, "action": "CORRECTED"}),

@@ -94,6 +94,11 @@ class FakeOrder:
     replaced_by: str | None = None
     rejected_at: datetime | None = None
     cancelled_at: datetime | None = None
+    leg: FakeOrder | None = None
+    """The stop loss that came along with a take profit; one cancels the other."""
+    profit: FakeOrder | None = None
+    """The take profit that this stop loss belongs to."""
+    quantity: Decimal = Decimal(0)
 
     @property
     def filled(self) -> Decimal:
@@ -101,16 +106,16 @@ class FakeOrder:
 
     @property
     def leaves(self) -> Decimal:
-        return self.instruction.quantity - self.filled
+        return self.quantity - self.filled
 
-    def report(self) -> OrderReport:
+    def report(self, *, with_legs: bool = True) -> OrderReport:
         notional = sum((each.quantity * each.price for each in self.executions), Decimal(0))
         return OrderReport(
             venue_order_id=self.venue_order_id,
             client_order_id=self.instruction.client_order_id,
             symbol=self.instruction.symbol,
             side=self.instruction.side,
-            quantity=self.instruction.quantity,
+            quantity=self.quantity,
             status=self.status,
             raw_status=self.status.value.lower(),
             filled_quantity=self.filled,
@@ -118,6 +123,7 @@ class FakeOrder:
             reason=self.reason,
             updated_at=self.updated_at,
             replaced_by=self.replaced_by,
+            legs=() if self.leg is None or not with_legs else (self.leg.report(),),
         )
 
 
@@ -337,12 +343,39 @@ class FakeVenue:
         return Accepted(self._accept(instruction, self._clock()).report())
 
     def _accept(self, instruction: OrderInstruction, moment: datetime) -> FakeOrder:
-        order = FakeOrder(f"{self._name}-{len(self.ledger) + 1}", instruction, moment, moment, moment)
-        self.ledger.append(order)
+        order = self._enter(instruction, moment)
+        if instruction.or_stop_price is not None:
+            order.leg = self._enter(replace(instruction, client_order_id=f"leg-of-{order.venue_order_id}"), moment)
+            order.leg.profit = order
         self._say("new", order)
         for quantity, price in self._fill_on_accept(order) if self._fill_on_accept is not None else ():
             self._execute(order, quantity, price)
         return order
+
+    def _enter(self, instruction: OrderInstruction, moment: datetime) -> FakeOrder:
+        name = f"{self._name}-{len(self.ledger) + 1}"
+        order = FakeOrder(name, instruction, moment, moment, moment, quantity=instruction.quantity)
+        self.ledger.append(order)
+        return order
+
+    def trigger(self, client_order_id: str) -> FakeOrder:
+        """The market reaches the stop of a pair: the stop loss takes over what the take profit has left."""
+        order = self.with_client_id(client_order_id)[-1]
+        stop = order.leg
+        if stop is None:
+            raise ValueError(f"{order.venue_order_id} is no pair")
+        stop.quantity = order.leaves
+        order.leg = None  # it outlives the take profit
+        self._end(order, VenueOrderStatus.CANCELLED)
+        order.leg = stop
+        return stop
+
+    def fill_stop(self, client_order_id: str, quantity: Decimal, price: Decimal) -> Execution:
+        """Execute part of the stop loss of a pair."""
+        stop = self.with_client_id(client_order_id)[-1].leg
+        if stop is None:
+            raise ValueError(f"{client_order_id} is no pair")
+        return self._execute(stop, quantity, price)
 
     def _execute(self, order: FakeOrder, quantity: Decimal, price: Decimal) -> Execution:
         execution = Execution(
@@ -363,6 +396,8 @@ class FakeVenue:
             order,
             replace(execution, execution_id=f"stream/{execution.execution_id}"),
         )
+        if order.status is VenueOrderStatus.FILLED:
+            self._end_partner(order)
         return execution
 
     def _end(
@@ -373,9 +408,16 @@ class FakeVenue:
         order.replaced_by = replaced_by
         order.updated_at = self._clock()
         self._say(status.value.lower(), order)
+        self._end_partner(order)
+
+    def _end_partner(self, order: FakeOrder) -> None:
+        for partner in (order.leg, order.profit):
+            if partner is not None and partner.status is VenueOrderStatus.WORKING:
+                self._end(partner, VenueOrderStatus.CANCELLED)
 
     def _say(self, event: str, order: FakeOrder, execution: Execution | None = None) -> None:
-        self.updates.append(TradeUpdate(event, order.report(), execution))
+        # the stream tells of each order by itself
+        self.updates.append(TradeUpdate(event, order.report(with_legs=False), execution))
 
 
 class FakeTradeStream:
