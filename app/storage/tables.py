@@ -348,8 +348,8 @@ orders: Final = Table(
     CheckConstraint("execution_state <> 'WORKING' OR venue_order_id IS NOT NULL", name="orders_working_is_known"),
     CheckConstraint("execution_state <> 'QUEUED' OR attempts = attempts_before", name="orders_queued_unsent"),
     *_positive("orders", "price_bound", "amend_quantity", "amend_price"),
-    CheckConstraint("filled_before BETWEEN 0 AND filled_quantity", name="orders_filled_before_within_filled"),
-    CheckConstraint("covered_quantity BETWEEN 0 AND filled_quantity", name="orders_covered_within_filled"),
+    CheckConstraint("filled_before BETWEEN 0 AND filled_quantity", name="orders_part_before_is_filled"),
+    CheckConstraint("covered_quantity BETWEEN 0 AND filled_quantity", name="orders_part_covered_is_filled"),
     CheckConstraint(
         "(amend_requested_at IS NULL) = (amend_quantity IS NULL)"
         " AND (amend_requested_at IS NULL) = (amend_reservation_price IS NULL)",

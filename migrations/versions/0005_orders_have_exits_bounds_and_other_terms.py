@@ -30,8 +30,8 @@ ADDED = {
     "is_unprotected": "boolean NOT NULL DEFAULT false",
 }
 RULES = {
-    "orders_filled_before_within_filled": "filled_before BETWEEN 0 AND filled_quantity",
-    "orders_covered_within_filled": "covered_quantity BETWEEN 0 AND filled_quantity",
+    "orders_part_before_is_filled": "filled_before BETWEEN 0 AND filled_quantity",
+    "orders_part_covered_is_filled": "covered_quantity BETWEEN 0 AND filled_quantity",
     "orders_amendment_whole": "(amend_requested_at IS NULL) = (amend_quantity IS NULL)"
     " AND (amend_requested_at IS NULL) = (amend_reservation_price IS NULL)",
     "orders_closed_wants_nothing": "execution_state <> 'CLOSED' OR amend_requested_at IS NULL",
