@@ -129,6 +129,12 @@ class Settings:
     reference_price_max_age_seconds: float = 60.0
     """A stored quote older than this prices no MARKET order."""
 
+    audit_folder: Path = PROJECT_ROOT / "var" / "audit"
+    """Where the audit log's tree and its signed checkpoints are kept: not in the database."""
+    audit_signing_key_file: Path = PROJECT_ROOT / "var" / "audit" / "signing-key.pem"
+    audit_checkpoint_seconds: float = 2.0
+    """How often the audit log's tree takes in what was committed, and is signed."""
+
     web_concurrency: int = 2
     worker_concurrency: int = 4
     log_level: str = "INFO"
@@ -210,11 +216,13 @@ class Settings:
                 "or a worker loses its order in the middle of a venue call"
             )
 
+        data_folder = Path(read.text("DATA_FOLDER") or PROJECT_ROOT / "var").absolute()
+        audit_folder = Path(read.text("AUDIT_FOLDER") or data_folder / "audit").absolute()
         return cls(
             port=read.integer("PORT", 8000, 1, 65535),
             bind_address=read.text("BIND_ADDRESS") or "127.0.0.1",
             hsts_seconds=read.integer("HSTS_SECONDS", 0, 0, 10**9 - 1),
-            data_folder=Path(read.text("DATA_FOLDER") or PROJECT_ROOT / "var").absolute(),
+            data_folder=data_folder,
             database_url=owner,
             database_url_api=logins["api"],
             database_url_worker=logins["worker"],
@@ -247,6 +255,11 @@ class Settings:
             duplicate_window_seconds=read.seconds("DUPLICATE_WINDOW_SECONDS", 5.0),
             lease_seconds=lease,
             reference_price_max_age_seconds=read.seconds("REFERENCE_PRICE_MAX_AGE_SECONDS", 60.0, positive=True),
+            audit_folder=audit_folder,
+            audit_signing_key_file=Path(
+                read.text("AUDIT_SIGNING_KEY_FILE") or audit_folder / "signing-key.pem"
+            ).absolute(),
+            audit_checkpoint_seconds=read.seconds("AUDIT_CHECKPOINT_SECONDS", 2.0, positive=True),
             web_concurrency=read.integer("WEB_CONCURRENCY", 2, 1, 256),
             worker_concurrency=read.integer("WORKER_CONCURRENCY", 4, 1, 256),
             log_level=read.choice("LOG_LEVEL", "INFO", _LOG_LEVELS),

@@ -5,6 +5,8 @@ from __future__ import annotations
 import gc
 import secrets
 import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -18,8 +20,11 @@ from app.domain.time_ordered_ids import RANDOM_BITS, time_ordered_uuid
 from app.domain.venue_answers import ClientIdUniqueness, VenueCapabilities
 from app.lifecycle.accept import AcceptancePolicy
 from app.lifecycle.ports import Ports, UnknownVenue
+from app.lifecycle.sequence import Sequencer
 from app.senders import ProcessSenders
 from app.settings import Settings
+from app.storage.checkpoint_folder import CheckpointWriter
+from app.storage.log_sequence import LogSequence
 from app.storage.order_store import PostgresOrders
 from app.storage.transaction import Database
 from app.venues.alpaca import AlpacaVenue
@@ -76,6 +81,21 @@ def web_process(settings: Settings) -> Process:
 def worker_process(settings: Settings) -> Process:
     """Execution, listening, sweeping, quotes: the worker's login."""
     return _process(settings, login="worker", pool_size=settings.database_pool_size_worker, later=False)
+
+
+@contextmanager
+def sequencer_process(settings: Settings) -> Iterator[Sequencer]:
+    """The audit log's sequencer: the compliance login, which can read and nothing else, and the signing key.
+
+    Raises FolderUnusable.
+    """
+    database = Database(settings.sqlalchemy_url("compliance"), pool_size=1, application_name="surefill-sequencer")
+    try:
+        name = f"surefill-{secrets.token_hex(8)}"
+        with closing(CheckpointWriter(settings.audit_folder, settings.audit_signing_key_file, name=name)) as folder:
+            yield Sequencer(LogSequence(database), folder, SystemClock())
+    finally:
+        database.close()
 
 
 def _process(settings: Settings, *, login: str, pool_size: int, later: bool) -> Process:

@@ -56,6 +56,7 @@ _STOPPING: Mapping[str, Mapping[str, object]] = {
 # The owner's URL goes to no process: each gets the login it needs and no more.
 _LOGINS: Mapping[str, tuple[str, ...]] = {
     "web": ("DATABASE_URL_API", "DATABASE_URL_COMPLIANCE"),
+    "sequencer": ("DATABASE_URL_COMPLIANCE",),
     "simulator": (),
 }
 _LOGINS_OF_OTHERS = ("DATABASE_URL_WORKER",)

@@ -45,7 +45,7 @@ PRESS_AFTER_SECONDS = 0.3
 ENVIRONMENT = {"VENUE_MAX_IN_FLIGHT_SECONDS": "6"}
 SIMULATOR_ENVIRONMENT = {"SIMULATOR_FAULTS": "one-in-three", "SIMULATOR_SEED": str(SEED)}
 
-PROCESSES = ("web", "worker", "listener", "sweeper", "quotes", "simulator", "redis", "postgres")
+PROCESSES = ("web", "worker", "listener", "sweeper", "quotes", "sequencer", "simulator", "redis", "postgres")
 KILLS: dict[str, Callable[[LocalStack], int]] = {
     "web": lambda stack: stack.kill("web"),
     "worker-child": lambda stack: stack.kill_a_child("worker"),
@@ -53,6 +53,7 @@ KILLS: dict[str, Callable[[LocalStack], int]] = {
     "listener": lambda stack: stack.kill("listener"),
     "sweeper": lambda stack: stack.kill("sweeper"),
     "quotes": lambda stack: stack.kill("quotes"),
+    "sequencer": lambda stack: stack.kill("sequencer"),
     "simulator": lambda stack: stack.kill("simulator"),
     "redis": lambda stack: stack.kill("redis"),
     "postgres": lambda stack: stack.kill("postgres"),

@@ -6,7 +6,7 @@ import psutil
 
 from local.stack import LocalStack
 
-PROCESSES = ("web", "worker", "listener", "sweeper", "quotes", "simulator", "redis", "postgres")
+PROCESSES = ("web", "worker", "listener", "sweeper", "quotes", "sequencer", "simulator", "redis", "postgres")
 
 
 def processor_seconds(stack: LocalStack) -> dict[str, float]:

@@ -20,6 +20,7 @@ from local.services import LocalServices
 _TEMPLATE = "migrated_template"
 # Nobody listens there: a test that reaches for the venue brings its own address.
 _NO_VENUE = "http://127.0.0.1:9"
+_NO_FOLDER = "/nonexistent/audit"
 
 _numbers = itertools.count(1)
 
@@ -63,4 +64,6 @@ def settings(database: str, redis_server: EmbeddedRedis) -> Settings:
 
 def settings_for(database_url: str, redis_url: str) -> Settings:
     """Settings with the given services and otherwise defaults; the surrounding environment does not count."""
-    return Settings.from_environment({"DATABASE_URL": database_url, "REDIS_URL": redis_url, "SIMULATOR_URL": _NO_VENUE})
+    return Settings.from_environment(
+        {"DATABASE_URL": database_url, "REDIS_URL": redis_url, "SIMULATOR_URL": _NO_VENUE, "AUDIT_FOLDER": _NO_FOLDER}
+    )

@@ -246,5 +246,5 @@ def test_both_ledgers_agree_after_every_process_was_killed_once_while_the_venue_
     comparison, _, in_time = asyncio.run(demonstration.run())
     assert in_time, said.getvalue()
     assert comparison.differences == []
-    for name in ("web", "worker", "listener", "sweeper", "quotes", "simulator", "redis", "postgres"):
+    for name in ("web", "worker", "listener", "sweeper", "quotes", "sequencer", "simulator", "redis", "postgres"):
         assert system.deaths(name) >= 1

@@ -73,6 +73,7 @@ def test_redis_keeps_its_queue_and_evicts_nothing() -> None:
         ("listener", {"DATABASE_URL_WORKER"}),
         ("sweeper", {"DATABASE_URL_WORKER"}),
         ("quotes", {"DATABASE_URL_WORKER"}),
+        ("sequencer", {"DATABASE_URL_COMPLIANCE"}),
         ("simulator", set()),
     ],
 )
