@@ -97,10 +97,10 @@ class TraderClient:
 
     # -- requests ---------------------------------------------------------------------------------------------------
 
-    async def submit(self, body: Mapping[str, Any]) -> Submitted:
-        """Send an order until it is acknowledged. Raises Refused."""
+    async def submit(self, body: Mapping[str, Any], *, key: str | None = None) -> Submitted:
+        """Send an order until it is acknowledged, under `key` or a new one. Raises Refused."""
         # Each of these orders is meant, even if it looks like the one before.
-        headers = {"Idempotency-Key": str(uuid4()), "Confirm-Duplicate": "true"}
+        headers = {"Idempotency-Key": key or str(uuid4()), "Confirm-Duplicate": "true"}
         requests = 0
         async for status, document in self._answers("POST", "orders", json.dumps(body), headers):
             requests += 1

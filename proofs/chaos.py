@@ -1,0 +1,362 @@
+"""`make chaos`: real processes under load while everything around them fails; then both ledgers are compared.
+
+Nothing of Surefill is imported that decides about orders: it is judged from outside, by its API, its feeds, its
+database and the simulated venue's own ledger.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from pathlib import Path
+from random import Random
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from local.cannot_start import CannotStart
+from local.stack import LocalStack
+from proofs.chaos_faults import KINDS, MINUTE_FAULT, Fault, Scene, Undo, schedule
+from proofs.chaos_load import Load
+from proofs.chaos_report import Recoveries, contract_document, tables, verdict
+from proofs.fault_proxy import FaultProxies, rewired
+from proofs.ledgers import Comparison, compare
+from proofs.our_ledger import OurLedger, read_our_ledger
+from proofs.venue_ledger import SimulatorControl
+
+RATE = 15.0
+TRADERS = 6
+CASH = Decimal(1_000_000_000)
+"""Of each trader, in US dollars: funds are not what is tested here."""
+GAP_SECONDS = (8.0, 12.0)
+OVERLAP_AFTER_SECONDS = 4.0
+"""A fault whose traces are not gone so long after its end is joined by the next one."""
+LAST_WATCH_SECONDS = 30.0
+DRAIN_SECONDS = 180.0
+AGREE_SECONDS = 45.0
+RESULT = Path("var/chaos.json")
+
+ENVIRONMENT = {
+    # The longest that something may be held on its way here: a stopped simulator, a black hole.
+    "VENUE_MAX_IN_FLIGHT_SECONDS": "15",
+    "ORDER_RATE_LIMIT_PER_MINUTE": "100000",
+}
+
+# What the venue's own nonsense and contradictions are meant to raise. Every other alarm counts against us.
+EXPECTED_ALARMS = {
+    "VENUE_ANSWER_NONSENSE",
+    # the simulator is told to deny, for some seconds, orders that it has
+    "MISSING_AT_VENUE",
+}
+
+
+@dataclass
+class Strike:
+    """One fault as it was done."""
+
+    number: int
+    fault: Fault
+    began: float
+    ended: float | None = None
+    undo: Undo | None = None
+    settled: float | None = None
+    overlapped: bool = False
+    taken_back: asyncio.Event = field(default_factory=asyncio.Event)
+    """It hits nothing any more."""
+
+
+class Chaos:
+    """One run against a system that is up."""
+
+    def __init__(self, scene: Scene, load: Load, console: Console, options: argparse.Namespace) -> None:
+        self._scene = scene
+        self.load = load
+        self._console = console
+        self._options = options
+        self.strikes: list[Strike] = []
+        self.recoveries = Recoveries()
+        self._watching: set[asyncio.Task[None]] = set()
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.fields[told]}"),
+            TimeElapsedColumn(),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        self._bar = self._progress.add_task("chaos", total=options.minutes * 60, told="")
+
+    async def run(self) -> Comparison:
+        """Load and faults for as long as asked for, then heal, drain, compare. Raises what the load raised."""
+        begun = time.monotonic()
+        until = begun + self._options.minutes * 60
+        with self._progress:
+            showing = asyncio.create_task(self._show(begun))
+            try:
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(self.load.trade(self._options.rate, until))
+                    group.create_task(self._strike(until))
+                self._say("healing everything; waiting until every order has ended")
+                await self._heal()
+                await asyncio.wait([*self._watching, asyncio.create_task(asyncio.sleep(0))], timeout=LAST_WATCH_SECONDS)
+                await self._drain()
+            finally:
+                for task in (showing, *self._watching):
+                    task.cancel()
+        return await self._agree()
+
+    # -- faults -------------------------------------------------------------------------------------------------------
+
+    async def _strike(self, until: float) -> None:
+        random = Random(self._options.seed)
+        await asyncio.sleep(2.0)
+        minute_too_long = self._options.minutes < 3
+        for number, fault in enumerate(schedule(random, self._options.kinds), start=1):
+            if fault.kind == MINUTE_FAULT and minute_too_long:
+                fault = replace(fault, seconds=12.0)
+            if time.monotonic() + max(fault.seconds, 2.0) > until:
+                break
+            await self._make_room_for(fault)
+            if time.monotonic() > until:
+                break
+            begun = time.monotonic()
+            await self._begin(number, fault)
+            gap = random.uniform(*GAP_SECONDS) * self._options.pace
+            await asyncio.sleep(max(0.0, begun + gap - time.monotonic()))
+            await self._let_settle()
+
+    async def _make_room_for(self, fault: Fault) -> None:
+        """Two faults at once are welcome, but not at the same thing."""
+        for strike in self.strikes:
+            if strike.fault.hits == fault.hits:
+                await strike.taken_back.wait()
+
+    async def _let_settle(self) -> None:
+        """Wait for the last fault's traces to go, unless it lasts longer than others do."""
+        last = self.strikes[-1]
+        while last.settled is None and last.fault.kind != MINUTE_FAULT:
+            if last.ended is not None and time.monotonic() > last.ended + OVERLAP_AFTER_SECONDS:
+                return
+            await asyncio.sleep(0.05)
+
+    async def _begin(self, number: int, fault: Fault) -> None:
+        for strike in self.strikes:
+            strike.overlapped |= strike.settled is None
+        scene = replace(self._scene, random=Random(f"{self._options.seed}/{number}"))
+        strike = Strike(number, fault, time.monotonic(), overlapped=any(s.settled is None for s in self.strikes))
+        self.strikes.append(strike)
+        self._say(f"{number}: {fault.kind}" + (f" for {fault.seconds:g} s" if fault.seconds else ""))
+        if fault.kind == "redis flushall":  # so that there are messages to lose
+            await asyncio.gather(*(self.load.probe() for _ in range(4)))
+        strike.undo = await asyncio.to_thread(fault.begin, scene)
+        if strike.undo is None:
+            strike.taken_back.set()
+        task = asyncio.create_task(self._watch(strike))
+        self._watching.add(task)
+        task.add_done_callback(self._watching.discard)
+
+    async def _watch(self, strike: Strike) -> None:
+        if strike.undo is not None:
+            await asyncio.sleep(max(0.0, strike.began + strike.fault.seconds - time.monotonic()))
+            if strike.undo is not None:
+                await self._end(strike)
+        strike.ended = since = time.monotonic() if strike.fault.seconds else strike.began
+        told = self.load.told
+        caught = told.unsettled()
+        probe = await self.load.probe()
+        accepted = time.monotonic()
+        while (probe is not None and told.state.get(probe) != "CLOSED") or caught & told.unsettled():
+            told.changed.clear()
+            await told.changed.wait()
+        strike.settled = time.monotonic()
+        if not strike.overlapped:
+            self.recoveries.seconds[strike.fault.kind].append(strike.settled - since)
+            self.recoveries.intake[strike.fault.kind].append(accepted - since)
+
+    async def _end(self, strike: Strike) -> None:
+        undo, strike.undo = strike.undo, None
+        if undo is not None:
+            await asyncio.to_thread(undo)
+        strike.taken_back.set()
+
+    async def _heal(self) -> None:
+        for strike in self.strikes:
+            await self._end(strike)
+        for name in ("postgres", "redis", "venue"):
+            self._scene.proxies.calm(name)
+        await asyncio.to_thread(self._scene.venue.remove_faults)
+        await asyncio.to_thread(lambda: self._scene.venue.change_settings(faults="none"))
+
+    # -- the end ------------------------------------------------------------------------------------------------------
+
+    async def _drain(self) -> None:
+        deadline = time.monotonic() + DRAIN_SECONDS
+        while time.monotonic() < deadline:
+            self.load.complain()
+            await self.load.drain()
+            ours = await asyncio.to_thread(self._ours)
+            if not ours.open_orders and self.load.under_way <= 0:
+                return
+            self._say(f"{len(ours.open_orders)} orders are still open: {_states(ours)}")
+            await asyncio.sleep(1.0)
+
+    async def _agree(self) -> Comparison:
+        deadline = time.monotonic() + AGREE_SECONDS
+        while True:
+            pending = await asyncio.to_thread(self._scene.venue.late_requests)
+            comparison = await asyncio.to_thread(self._compared)
+            if (comparison.holds and not pending) or time.monotonic() > deadline:
+                return comparison
+            await asyncio.sleep(1.0)
+
+    def _ours(self) -> OurLedger:
+        return read_our_ledger(self._scene.stack.settings.database_url_worker)
+
+    def _compared(self) -> Comparison:
+        ours = self._ours()
+        found = compare(
+            ours,
+            self._scene.venue.ledger(),
+            acknowledged=[promise for client in self.load.clients for promise in client.acknowledged],
+            deposits={client.trader_id: CASH for client in self.load.clients},
+            feeds=[client.feed for client in self.load.clients],
+        )
+        expected = [order for order in ours.orders.values() if order.alarm_code and _is_expected(order.alarm_code)]
+        found.alarms -= len(expected)
+        ours_expected = {str(order.id) for order in expected}
+        found.differences = [
+            line for line in found.differences
+            if not (line.startswith("alarms: ") and any(order_id in line for order_id in ours_expected))
+        ]  # fmt: skip
+        return found
+
+    # -- saying -------------------------------------------------------------------------------------------------------
+
+    def _say(self, line: str) -> None:
+        self._console.print(f"chaos: {time.strftime('%H:%M:%S')} {line}", markup=False, soft_wrap=True)
+
+    async def _show(self, begun: float) -> None:
+        while True:
+            told = self.load.told
+            self._progress.update(
+                self._bar,
+                completed=time.monotonic() - begun,
+                told=f"{self.load.submitted} orders, {told.closed()} ended, {len(self.strikes)} faults, "
+                f"{told.events['order.in_doubt']} times in doubt, {told.presses} retries pressed",
+            )
+            await asyncio.sleep(0.25)
+
+
+def _is_expected(alarm_codes: str) -> bool:
+    return set(alarm_codes.split(",")) <= EXPECTED_ALARMS
+
+
+def _states(ours: OurLedger) -> str:
+    return ", ".join(f"{n} {state}" for state, n in Counter(o.execution_state for o in ours.open_orders).items())
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run it; the exit status: 0 when every counter is 0, 1 when not, 2 when it could not start."""
+    options = _options(arguments)
+    console = Console(highlight=False)
+    signal.signal(signal.SIGTERM, _end)
+    folder = Path(tempfile.mkdtemp(prefix="surefill-chaos-"))
+    held = False
+    try:
+        with FaultProxies() as proxies:
+            stack = LocalStack(
+                folder,
+                ENVIRONMENT,
+                rewire=lambda environment: rewired(proxies, environment),
+                simulator_environment={"SIMULATOR_SEED": str(options.seed)},
+            )
+            console.print(f"chaos: starting the whole system on {folder} …", markup=False, soft_wrap=True)
+            with stack:
+                held = _chaos(stack, proxies, console, options)
+    except CannotStart as error:
+        print(f"chaos: cannot start: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"chaos: stopped; its data and logs stay in {folder}", file=sys.stderr)
+        return 130
+    if held:
+        shutil.rmtree(folder, ignore_errors=True)
+    else:
+        print(f"chaos: its data and logs stay in {folder}")
+    return 0 if held else 1
+
+
+def _chaos(stack: LocalStack, proxies: FaultProxies, console: Console, options: argparse.Namespace) -> bool:
+    with ThreadPoolExecutor(2) as two_at_once:
+        names = [f"trader {number}" for number in range(1, TRADERS + 1)]
+        traders = list(two_at_once.map(lambda name: stack.create_trader(name, str(CASH)), names))
+    venue = SimulatorControl(stack.simulator_url)
+    scene = Scene(stack, proxies, venue, Random(options.seed))
+
+    async def run() -> tuple[Chaos, Comparison, float]:
+        async with Load(stack.url, traders, options.seed) as load:
+            chaos = Chaos(scene, load, console, options)
+            begun = time.monotonic()
+            comparison = await chaos.run()
+            return chaos, comparison, time.monotonic() - begun
+
+    chaos, comparison, seconds = asyncio.run(run())
+    for table in tables(chaos.strikes, chaos.recoveries, comparison, chaos.load, stack, venue, seconds):
+        console.print(table)
+    result = contract_document(comparison, len(chaos.strikes), chaos.recoveries)
+    RESULT.parent.mkdir(exist_ok=True)
+    RESULT.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    for difference in comparison.differences:
+        print(f"chaos: {difference}")
+    audit = _audit_complaint(stack)
+    if audit:
+        print(f"chaos: the audit log does not verify: {audit}")
+    held = comparison.holds and not audit
+    print(f"chaos: {verdict(result, comparison, held=held)}; {RESULT} (seed {options.seed})", flush=True)
+    return held
+
+
+def _audit_complaint(stack: LocalStack) -> str:
+    """What `audit verify` has to complain about; nothing when the log is whole."""
+    done = subprocess.run(
+        [str(Path(sys.executable).with_name("flask")), "--app", "app", "audit", "verify"],
+        env={"PATH": str(Path(sys.executable).parent), **stack.settings_environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return "" if done.returncode == 0 else (done.stderr or done.stdout).strip()[-500:]
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m proofs.chaos", description=__doc__)
+    parser.add_argument("--minutes", type=float, default=5.0, help="of load and faults (default 5)")
+    parser.add_argument("--rate", type=float, default=RATE, help=f"orders a second (default {RATE:g})")
+    parser.add_argument("--seed", type=int, default=None, help="of orders and faults (default: another one each time)")
+    parser.add_argument("--pace", type=float, default=1.0, help="stretches the 8 to 12 s between faults (default 1)")
+    parser.add_argument("--kinds", nargs="+", choices=list(KINDS), default=list(KINDS), metavar="KIND",
+                        help=f"only these faults: {', '.join(KINDS)}")  # fmt: skip
+    options = parser.parse_args(arguments)
+    if options.seed is None:
+        options.seed = Random().randrange(1_000_000)
+    return options
+
+
+def _end(_number: int, _frame: object) -> None:
+    raise SystemExit(143)  # so that everything started is stopped on the way out
+
+
+if __name__ == "__main__":
+    sys.exit(main())
