@@ -70,6 +70,12 @@ class ProcessSenders:
         started = _started(int(pid))
         return started not in (rest, HIDDEN)
 
+    def lives(self, sender: str) -> bool:
+        """True only when it is proven that this process is running, here."""
+        place, _, rest = sender.rpartition("/")
+        place, _, pid = place.rpartition("/")
+        return place == self._place and pid.isdigit() and _started(int(pid)) in (rest, HIDDEN)
+
     @contextmanager
     def sending(self, attempt: str) -> Iterator[None]:
         self._on_the_wire.add(attempt)

@@ -19,6 +19,7 @@ from app.domain.surroundings import Wakeups
 from app.domain.time_ordered_ids import RANDOM_BITS, time_ordered_uuid
 from app.domain.venue_answers import ClientIdUniqueness, VenueCapabilities
 from app.lifecycle.accept import AcceptancePolicy
+from app.lifecycle.compare import Comparison
 from app.lifecycle.ports import Ports, UnknownVenue
 from app.lifecycle.sequence import Sequencer
 from app.senders import ProcessSenders
@@ -27,6 +28,7 @@ from app.storage.checkpoint_folder import CheckpointWriter
 from app.storage.log_sequence import LogSequence
 from app.storage.order_store import PostgresOrders
 from app.storage.transaction import Database
+from app.storage.venue_books import PostgresVenueBooks
 from app.venues.alpaca import AlpacaVenue
 from app.venues.alpaca_stream import AlpacaTradeStream
 from app.venues.port import TradeStream, Venue
@@ -58,7 +60,7 @@ class Process:
     redis: redis.Redis
     wakeups: BrokerWakeups
     ports: Ports
-    venue: Venue
+    venue: AlpacaVenue
 
     @property
     def acceptance(self) -> AcceptancePolicy:
@@ -170,7 +172,12 @@ def retry_policy(settings: Settings) -> RetryPolicy:
     )
 
 
-def default_venue(settings: Settings) -> Venue:
+def comparison(process: Process) -> Comparison:
+    """Compares the default venue's lists with our books; the process is its own, one thread uses it."""
+    return Comparison(process.ports, process.venue, PostgresVenueBooks(process.database))
+
+
+def default_venue(settings: Settings) -> AlpacaVenue:
     """The venue that APCA_API_BASE_URL names."""
     limit = settings.exchange_api_rate_limit
     return AlpacaVenue(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Flask
 
-from app.cli import audit, halts, keys, reconcile, reports, traders
+from app.cli import audit, halts, keys, orphans, reconcile, reports, senders, traders
 from app.cli.surroundings import EXTENSION, StartWorker, Surroundings
 from app.settings import Settings
 
@@ -21,5 +21,7 @@ def register(app: Flask, settings: Settings, start_worker: StartWorker) -> None:
         audit.audit,
         reports.report,
         reconcile.reconcile,
+        orphans.orphans,
+        senders.sender,
     ):
         app.cli.add_command(command)

@@ -61,9 +61,10 @@ def stalls_at(order: Order) -> datetime | None:
 
 
 # Look again at a live order soon after it changed (a lost stream message shows within seconds), rarely when it rests.
-_SOONEST = timedelta(seconds=2)
+SOONEST_LOOK = timedelta(seconds=2)
+LATEST_LOOK = timedelta(seconds=30)
 _LATEST = {
-    ExecutionState.WORKING: timedelta(seconds=30),
+    ExecutionState.WORKING: LATEST_LOOK,
     ExecutionState.CANCELLING: timedelta(seconds=5),
     ExecutionState.NEEDS_ATTENTION: timedelta(seconds=10),
 }
@@ -75,7 +76,7 @@ def look_again_at(order: Order, now: datetime) -> datetime:
     Never later than the order's own deadline, or the end of the wait of an entry that stalls.
     """
     quiet = (now - order.updated_at) / 2
-    again = now + min(max(quiet, _SOONEST), _LATEST.get(order.execution_state, _SOONEST))
+    again = now + min(max(quiet, SOONEST_LOOK), _LATEST.get(order.execution_state, SOONEST_LOOK))
     if order.is_leaving_venue:
         again = min(again, now + _LATEST[ExecutionState.CANCELLING])
     if order.cancel_requested_at is None:

@@ -1,7 +1,8 @@
 """record: what the venue's stream says is taken into the books.
 
-The stream has no memory: whatever came while it was cut is asked for over REST after every connect, and an order that
-the stream has forgotten is asked about on its own due time. Identity of a fill makes all of that safe to repeat (I6).
+The stream has no memory: whatever came while it was cut is found by comparing the venue's lists after every connect
+(`app.lifecycle.compare`), and an order that the stream has forgotten is asked about on its own due time. Identity of a
+fill makes all of that safe to repeat (I6).
 """
 
 from __future__ import annotations
@@ -30,13 +31,9 @@ class Listener:
         self._stream = stream
 
     def connect(self) -> None:
-        """Connect, then have every live order asked about: the time without a stream left no trace in it.
-
-        Raises StreamLost.
-        """
+        """Connect. The time without a stream left no trace in it: compare right after. Raises StreamLost."""
         self._stream.connect()
-        marked = self._ports.store.look_at_live_orders(self._ports.clock.now())
-        log.info("connected to the venue's stream; %d live orders are asked about", marked)
+        log.info("connected to the venue's stream")
 
     def run_once(self) -> int:
         """Take what has arrived, one transaction per order; how many updates there were.

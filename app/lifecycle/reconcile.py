@@ -255,6 +255,27 @@ def _limit(order: Order) -> Decimal | None:
     return order.price if order.order_type is OrderType.LIMIT else order.price_bound
 
 
+def take_report(ports: Ports, order_id: UUID, report: OrderReport, executions: Sequence[Execution]) -> None:
+    """Apply what the venue's list says about one order, as if it had been asked about it.
+
+    The caller has seen to it that the list is younger than what we know. Raises NoSuchOrder.
+    """
+
+    def settle(held: Held) -> Verdict[Next]:
+        record = Record(ports, held, LISTENER)
+        before = record.order
+        following = take_over(record, report, executions, held.known, found_by_asking=True)
+        if before.is_closed and report.status is VenueOrderStatus.WORKING:
+            found_after_end(record, report, is_fresh=True)
+        return Verdict(following, None if record.order == before else record.changes())
+
+    following = change_or_alarm(ports, order_id, settle, books=True)
+    if isinstance(following, TryAgain):
+        order = ports.store.order(order_id)
+        if order is not None:
+            ports.wakeups.work(order)
+
+
 def take_updates(ports: Ports, order_id: UUID, updates: Sequence[TradeUpdate]) -> None:
     """Apply what the venue's stream said about one order, oldest first, in one transaction.
 

@@ -249,11 +249,14 @@ def remember_venue_order(record: Record, report: OrderReport) -> None:
         record.bookkeeping(venue_order_id=report.venue_order_id)
 
 
-def found_after_end(record: Record, report: OrderReport) -> None:
-    """The venue has an order that we had ended without its word: alarm, and go after it until it has ended there."""
+def found_after_end(record: Record, report: OrderReport, *, is_fresh: bool = False) -> None:
+    """The venue has an order that had ended here: alarm, and go after it until it has ended there.
+
+    Unless the report `is_fresh`, it may be an old message about an order that the venue itself has ended.
+    """
     order = record.order
-    if report.venue_order_id in order.venue_ids and order.stray_due_at is None:
-        return  # an old message about an order that the venue itself has ended
+    if report.venue_order_id in order.venue_ids and order.stray_due_at is None and not is_fresh:
+        return
     record.alarm("LIVE_AFTER_END", f"{report.venue_order_id} is at the venue although the order had ended here")
     if order.venue_order_id is None:
         record.bookkeeping(venue_order_id=report.venue_order_id)

@@ -7,7 +7,7 @@ A gateway's page with the same status, a time-out, a cut connection, a body abou
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -145,9 +145,16 @@ class AlpacaVenue:
 
         The list can lag behind the order, so it may end with less: the caller compares and asks again.
         """
+        found = self.executions_of([report], since)
+        return found if isinstance(found, OutcomeUnknown) else Executions(found[report.venue_order_id])
+
+    def executions_of(
+        self, reports: Sequence[OrderReport], since: datetime
+    ) -> Mapping[str, tuple[Execution, ...]] | OutcomeUnknown:
+        """The same for many orders, from the same pages."""
         deadline = self._deadline()
         target = f"/v2/account/activities/FILL?direction=asc&page_size={_ACTIVITIES_PAGE}&after={_before(since)}"
-        found: list[Execution] = []
+        found: dict[str, list[Execution]] = {report.venue_order_id: [] for report in reports}
         pages: set[str] = set()
         token = ""
         while True:
@@ -156,15 +163,14 @@ class AlpacaVenue:
                 return answer
             if answer.status != 200:
                 return self._unknown(answer)
-            page = self._believed(answer, _activities_of, answer.body, report)
+            page = self._believed(answer, _activities_of, answer.body, reports)
             if isinstance(page, OutcomeUnknown):
                 return page
-            found += page.executions
-            # Without a fill to find, or with the one found that completes what the order reports, the rest is others'.
-            reached = max((each.cumulative_quantity for each in found), default=Decimal(0))
-            if page.length < _ACTIVITIES_PAGE or reached >= report.filled_quantity:
-                sequence = self._believed(answer, wire.in_sequence, found)
-                return sequence if isinstance(sequence, OutcomeUnknown) else Executions(sequence)
+            for execution in page.executions:
+                found[execution.venue_order_id].append(execution)
+            # Without a fill to find, or with the one found that completes what each order reports, the rest is others'.
+            if page.length < _ACTIVITIES_PAGE or all(_reached(found, report) for report in reports):
+                return self._believed(answer, _in_sequence, found)
             pages.add(token)
             token = "&page_token=" + quote(page.last_id, safe="")
             if token in pages:
@@ -185,11 +191,18 @@ class AlpacaVenue:
 
         All pages together keep to the time-out: a `since` too far back on a busy account gives VENUE_TIMEOUT.
         """
+        return self._orders("all", _before(since))
+
+    def open_orders(self) -> Sequence[OrderReport] | OutcomeUnknown:
+        """In the order of their submission; the same pages."""
+        return self._orders("open", None)
+
+    def _orders(self, status: str, after: str | None) -> Sequence[OrderReport] | OutcomeUnknown:
         deadline = self._deadline()
         reports: dict[str, OrderReport] = {}
-        after = _before(since)
         while True:
-            target = f"/v2/orders?status=all&direction=asc&nested=false&limit={_ORDERS_PAGE}&after={after}"
+            target = f"/v2/orders?status={status}&direction=asc&nested=false&limit={_ORDERS_PAGE}"
+            target += "" if after is None else f"&after={after}"
             answer = self._call("GET", target, Urgency.FIRST, deadline=deadline)
             if isinstance(answer, OutcomeUnknown):
                 return answer
@@ -366,15 +379,26 @@ def _before(moment: datetime) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Activities:
-    """What one page of the account's fills says about one order."""
+    """What one page of the account's fills says about the orders asked for."""
 
     length: int
     last_id: str
     executions: list[Execution]
 
 
-def _activities_of(body: bytes, report: OrderReport) -> _Activities:
+def _activities_of(body: bytes, reports: Sequence[OrderReport]) -> _Activities:
     """Raises `Unreadable`, `Nonsense`."""
     page = wire.decode(wire.ACTIVITIES, body)
-    mine = [wire.execution_of(each, report) for each in page if each.order_id == report.venue_order_id]
+    wanted = {report.venue_order_id: report for report in reports}
+    mine = [wire.execution_of(each, wanted[each.order_id]) for each in page if each.order_id in wanted]
     return _Activities(len(page), page[-1].id if page else "", mine)
+
+
+def _reached(found: Mapping[str, Sequence[Execution]], report: OrderReport) -> bool:
+    executions = found[report.venue_order_id]
+    return max((each.cumulative_quantity for each in executions), default=Decimal(0)) >= report.filled_quantity
+
+
+def _in_sequence(found: Mapping[str, Sequence[Execution]]) -> dict[str, tuple[Execution, ...]]:
+    """Raises `Nonsense`."""
+    return {venue_order_id: wire.in_sequence(executions) for venue_order_id, executions in found.items()}

@@ -11,12 +11,13 @@ Contract for every adapter (checked by `tests/venues/conformance.py`):
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
 from app.domain.venue_answers import (
     CancelAnswer,
+    Execution,
     ExecutionsAnswer,
     LookupAnswer,
     OrderInstruction,
@@ -30,7 +31,7 @@ from app.domain.venue_answers import (
     VenueInstrument,
 )
 
-__all__ = ["StreamLost", "TradeStream", "Venue"]
+__all__ = ["StreamLost", "TradeStream", "Venue", "VenueLists"]
 
 
 class Venue(Protocol):
@@ -65,6 +66,27 @@ class Venue(Protocol):
     def instruments(self) -> Sequence[VenueInstrument] | OutcomeUnknown: ...
 
     def close(self) -> None: ...
+
+
+class VenueLists(Protocol):
+    """What a venue tells about many orders at once: for comparing it with our books."""
+
+    @property
+    def name(self) -> str: ...
+
+    def open_orders(self) -> Sequence[OrderReport] | OutcomeUnknown:
+        """Every order that is open there, however old."""
+        ...
+
+    def orders(self, since: datetime) -> Sequence[OrderReport] | OutcomeUnknown:
+        """See Venue.orders."""
+        ...
+
+    def executions_of(
+        self, reports: Sequence[OrderReport], since: datetime
+    ) -> Mapping[str, Sequence[Execution]] | OutcomeUnknown:
+        """Executions of all these orders from `since` (aware UTC) on, oldest first, by the venue's order id."""
+        ...
 
 
 class TradeStream(Protocol):

@@ -8,7 +8,7 @@ conformance suite as the adapters.
 from __future__ import annotations
 
 from collections import Counter, defaultdict, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -300,6 +300,25 @@ class FakeVenue:
             return _error()
         now = self._clock()
         return [order.report() for order in self.ledger if order.received_at >= since and order.visible_at <= now]
+
+    def open_orders(self) -> Sequence[OrderReport] | OutcomeUnknown:
+        if self._meet("orders", "") is not None:
+            return _error()
+        now = self._clock()
+        working = [order for order in self.ledger if order.status is VenueOrderStatus.WORKING]
+        return [order.report() for order in working if order.visible_at <= now]
+
+    def executions_of(
+        self, reports: Sequence[OrderReport], since: datetime
+    ) -> Mapping[str, Sequence[Execution]] | OutcomeUnknown:
+        planned = self._meet("executions", ",".join(report.venue_order_id for report in reports))
+        if planned is not None:
+            return _error()
+        found: dict[str, list[Execution]] = {report.venue_order_id: [] for report in reports}
+        for order in self.ledger:
+            if order.venue_order_id in found:
+                found[order.venue_order_id] += [each for each in order.executions if each.executed_at >= since]
+        return found
 
     def quotes(self, symbols: Sequence[str]) -> Sequence[Quote] | OutcomeUnknown:
         if self._meet("quotes", ",".join(symbols)) is not None:

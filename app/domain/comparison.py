@@ -1,0 +1,95 @@
+"""The venue's lists against our books. Pure: (our orders, the venue's reports, when it was asked) -> what differs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal
+from uuid import UUID
+
+from app.domain.order_states import ExecutionState, OrderStatus
+from app.domain.venue_answers import OrderReport, VenueOrderStatus
+
+LIST_LAG = timedelta(seconds=10)
+"""A list may be this much behind what the venue has told otherwise (its stream, its answer to a look-up)."""
+JUST_NOW = timedelta(seconds=3)
+"""An order that changed so shortly before the question need not be in the answer."""
+
+_UNSETTLED = (ExecutionState.QUEUED, ExecutionState.SENDING, ExecutionState.IN_DOUBT, ExecutionState.NEEDS_ATTENTION)
+
+
+@dataclass(frozen=True, slots=True)
+class OurSide:
+    """One of our orders, as far as it is compared."""
+
+    id: UUID
+    symbol: str
+    side: str
+    quantity: Decimal
+    status: OrderStatus
+    execution_state: ExecutionState
+    filled_quantity: Decimal
+    venue_order_id: str | None
+    created_at: datetime
+    updated_at: datetime
+    closed_at: datetime | None
+
+
+@dataclass(slots=True)
+class Differences:
+    """What the comparison found."""
+
+    same: list[UUID] = field(default_factory=list)
+    """Live here and there with the same fills: need not be asked about one by one."""
+    news: list[tuple[UUID, OrderReport]] = field(default_factory=list)
+    """The venue says something of our order that we do not have."""
+    to_ask: list[UUID] = field(default_factory=list)
+    """Live here, and the venue does not list them (ghosts, until it says otherwise), or they go by another name."""
+    orphans: list[OrderReport] = field(default_factory=list)
+    """At the venue, and not ours."""
+
+
+def differences(
+    listed: Iterable[OrderReport], ours: Sequence[OurSide], live: Sequence[OurSide], asked_at: datetime
+) -> Differences:
+    """Compare. `ours`: every order of ours that a report names, read after the lists; `live`: all that live there."""
+    by_id: Mapping[str, OurSide] = {str(order.id): order for order in ours}
+    by_venue_id = {order.venue_order_id: order for order in ours if order.venue_order_id is not None}
+    found = Differences()
+    seen: set[UUID] = set()
+    for report in listed:
+        order = by_id.get(report.client_order_id)
+        if order is None:
+            renamed = by_venue_id.get(report.venue_order_id)
+            if renamed is None:
+                found.orphans.append(report)
+            else:  # a replacement, under a client order id of its own
+                seen.add(renamed.id)
+                if _is_news(renamed, report, asked_at):
+                    found.to_ask.append(renamed.id)
+            continue
+        if order.venue_order_id != report.venue_order_id and report.status is VenueOrderStatus.REPLACED:
+            continue  # what it was before it was replaced
+        seen.add(order.id)
+        if _is_news(order, report, asked_at):
+            found.news.append((order.id, report))
+        elif report.status is VenueOrderStatus.WORKING and order.execution_state is ExecutionState.WORKING:
+            found.same.append(order.id)
+    found.to_ask.extend(order.id for order in live if order.id not in seen and order.updated_at < asked_at - JUST_NOW)
+    return found
+
+
+def _is_news(order: OurSide, report: OrderReport, asked_at: datetime) -> bool:
+    if order.closed_at is not None:
+        if report.filled_quantity > order.filled_quantity:
+            return True
+        lives = report.status is VenueOrderStatus.WORKING
+        return lives and order.closed_at < asked_at - LIST_LAG
+    return (
+        order.execution_state in _UNSETTLED
+        or order.venue_order_id != report.venue_order_id
+        or report.filled_quantity > order.filled_quantity
+        or report.status.is_end
+        or (report.symbol, report.side, report.quantity) != (order.symbol, order.side, order.quantity)
+    )

@@ -1,0 +1,201 @@
+"""(compare): what the venue lists, against our books, in bulk.
+
+The stream forgets, and whoever trades at the same account does not tell us. So after every connect of the stream and on
+a timer the venue is asked for all that is open and for all that it has received lately: two requests, whatever the
+number of orders, and a third where executions were missed. What it says is taken over as if it had been asked about
+each order (I3, I6). An order that is not ours is an orphan: recorded in the audit log once, alarmed, never touched. One
+that we believe to be live and that it does not list is asked about by itself: only that answer counts (I7).
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol
+from uuid import UUID, uuid5
+
+from app.domain.changes import ChainHead, LogEntry, NoSuchOrder
+from app.domain.comparison import OurSide, differences
+from app.domain.retry_policy import LATEST_LOOK, SOONEST_LOOK
+from app.domain.venue_answers import Execution, OrderReport, OutcomeUnknown
+from app.lifecycle.ports import Ports
+from app.lifecycle.reconcile import take_report
+from app.lifecycle.record import chained
+from app.venues.port import VenueLists
+
+log = logging.getLogger(__name__)
+
+EVERY = timedelta(seconds=15)
+WHILE_IN_DOUBT = timedelta(seconds=5)
+"""How often while there are orders of which nobody knows whether the venue has them."""
+OVERLAP = timedelta(minutes=1)
+"""How far a list goes back behind the last one: more than clocks differ and lists lag."""
+FIRST_LOOK = timedelta(hours=24)
+"""How far back the first comparison of a process looks for orders that are not ours."""
+FARTHEST = timedelta(days=7)
+BEFORE_ACCEPTANCE = timedelta(minutes=5)
+
+VENUE_CHAINS = UUID("0d3c0f6e-9a55-5c0a-8f3e-5b7f0a1c2d3e")
+"""Namespace of the audit chains that belong to a venue and to no order."""
+ORPHAN = "ORPHAN"
+
+
+class VenueBooks(Protocol):
+    """What the comparison reads and writes. Each method is one transaction."""
+
+    def live(self, venue: str) -> Sequence[OurSide]:
+        """Our orders that live at the venue by what we know."""
+        ...
+
+    def named(self, venue: str, reports: Sequence[OrderReport]) -> Sequence[OurSide]:
+        """Our orders that these reports name, by either id."""
+        ...
+
+    def in_doubt(self, venue: str, since: datetime) -> bool:
+        """Whether there are orders in doubt that have not changed since then."""
+        ...
+
+    def to_be_asked(self, order_ids: Sequence[UUID], now: datetime) -> int:
+        """Make these orders due; how many were not."""
+        ...
+
+    def confirmed(self, order_ids: Sequence[UUID], now: datetime, soonest: timedelta, latest: timedelta) -> None:
+        """Put off the next look at these: after half the time since their last change, within these bounds."""
+        ...
+
+    def add_orphans(
+        self,
+        chain_id: UUID,
+        venue: str,
+        orphans: Sequence[OrderReport],
+        entry: Callable[[ChainHead, OrderReport], LogEntry],
+    ) -> Sequence[OrderReport]:
+        """Add a row to the venue's audit chain for each that has none and that no attempt of ours names; those."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """How many of what were found."""
+
+    same: int
+    news: int
+    asked_about: int
+    orphans: int
+
+
+class Comparison:
+    """Compares one venue with our books. One instance per process: it remembers how far it has looked."""
+
+    def __init__(self, ports: Ports, lists: VenueLists, books: VenueBooks) -> None:
+        self._ports = ports
+        self._lists = lists
+        self._books = books
+        self._complete_until: datetime | None = None
+        self._asked_about: set[UUID] = set()
+        self._failing = False
+
+    def in_doubt(self) -> bool:
+        """Whether it ought to look sooner than on its timer."""
+        return self._books.in_doubt(self._lists.name, self._ports.clock.now() - timedelta(seconds=2))
+
+    def run_once(self, *, after_gap: bool = False) -> Compared | OutcomeUnknown:
+        """Ask, compare, take over. `after_gap`: the stream was away, so where lists cannot be had, each order is asked
+        about by itself."""
+        asked_at = self._ports.clock.now()
+        listed = self._listed(asked_at)
+        if isinstance(listed, OutcomeUnknown):
+            return self._impossible(listed, asked_at, after_gap=after_gap)
+        reports, live = listed
+        ours = self._books.named(self._lists.name, reports)
+        found = differences(reports, ours, live, asked_at)
+        created = {order.id: order.created_at for order in ours}
+        executions = self._missed_executions([report for _, report in found.news], created)
+        for order_id, report in found.news:
+            try:
+                take_report(self._ports, order_id, report, executions.get(report.venue_order_id, ()))
+            except NoSuchOrder:
+                log.warning("an order that was just there is gone", extra={"order_id": str(order_id)})
+        now = self._ports.clock.now()
+        self._books.confirmed(found.same, now, SOONEST_LOOK, LATEST_LOOK)
+        asked_about = self._books.to_be_asked(found.to_ask, now)
+        self._asked_about = set(found.to_ask)
+        orphans = self._report_orphans(found.orphans, now)
+        self._complete_until, self._failing = asked_at, False
+        return Compared(len(found.same), len(found.news), asked_about, orphans)
+
+    def _listed(self, asked_at: datetime) -> tuple[Sequence[OrderReport], Sequence[OurSide]] | OutcomeUnknown:
+        open_orders = self._lists.open_orders()
+        if isinstance(open_orders, OutcomeUnknown):
+            return open_orders
+        live = self._books.live(self._lists.name)
+        are_open = {report.venue_order_id for report in open_orders}
+        ended = [order for order in live if order.venue_order_id not in are_open and order.id not in self._asked_about]
+        since = asked_at - FIRST_LOOK if self._complete_until is None else self._complete_until - OVERLAP
+        farther = min([since, *(order.created_at - BEFORE_ACCEPTANCE for order in ended)])
+        recent = self._lists.orders(max(farther, asked_at - FARTHEST))
+        if isinstance(recent, OutcomeUnknown) and farther < asked_at - OVERLAP:
+            recent = self._lists.orders(asked_at - OVERLAP)  # a busy account: its day does not fit into one time-out
+        if isinstance(recent, OutcomeUnknown):
+            return recent
+        reports = {report.venue_order_id: report for report in open_orders}
+        reports.update((report.venue_order_id, report) for report in recent)  # asked later
+        return list(reports.values()), live
+
+    def _missed_executions(
+        self, reports: Sequence[OrderReport], created: Mapping[UUID, datetime]
+    ) -> Mapping[str, Sequence[Execution]]:
+        filled = [report for report in reports if report.filled_quantity]
+        if not filled:
+            return {}
+        since = min(created[UUID(report.client_order_id)] for report in filled) - BEFORE_ACCEPTANCE
+        executions = self._lists.executions_of(filled, since)
+        if isinstance(executions, OutcomeUnknown):
+            log.warning("the venue did not list executions: %s", executions.message)
+            return {}  # the orders stay open until each was asked about
+        return executions
+
+    def _report_orphans(self, orphans: Sequence[OrderReport], now: datetime) -> int:
+        if not orphans:
+            return 0
+        venue = self._lists.name
+
+        def entry(head: ChainHead, report: OrderReport) -> LogEntry:
+            return chained(
+                head,
+                {
+                    "id": self._ports.ids.new(),
+                    "actor": "comparison",
+                    "action": "ALARMED",
+                    "symbol": report.symbol,
+                    "side": report.side,
+                    "quantity": report.quantity,
+                    "filled_quantity": report.filled_quantity,
+                    "venue": venue,
+                    "venue_order_id": report.venue_order_id,
+                    "error_code": ORPHAN,
+                    "reason": "The venue has an order that is not ours; it is not touched.",
+                    "details": json.dumps({"client_order_id": report.client_order_id, "status": report.raw_status}),
+                    "timestamp": now,
+                    "software_version": self._ports.software_version,
+                },
+            )
+
+        new = self._books.add_orphans(uuid5(VENUE_CHAINS, venue), venue, orphans, entry)
+        for report in new:
+            log.error(
+                "the venue has an order that is not ours; `flask --app app orphans` lists them",
+                extra={"venue_order_id": report.venue_order_id, "client_order_id": report.client_order_id},
+            )
+        return len(new)
+
+    def _impossible(self, why: OutcomeUnknown, now: datetime, *, after_gap: bool) -> OutcomeUnknown:
+        if after_gap:
+            self._ports.store.look_at_live_orders(now)
+        if not self._failing:
+            log.warning("the venue's orders cannot be compared: %s (%s)", why.message, why.code)
+        self._failing = True
+        return why

@@ -1,0 +1,147 @@
+"""What the comparison with a venue's lists reads and writes: many orders at once, never one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from app.domain.changes import ChainHead, LogEntry
+from app.domain.comparison import OurSide
+from app.domain.order_states import ExecutionState, OrderStatus
+from app.domain.venue_answers import OrderReport
+from app.storage import execution_logs
+from app.storage.transaction import Call, Database, Row, Statement
+
+_COMPARED = """SELECT id, symbol, side, quantity, status, execution_state, filled_quantity, venue_order_id, created_at,
+    updated_at, closed_at FROM orders"""
+
+LIVE = Statement(
+    "live_at_venue",
+    f"""{_COMPARED} WHERE due_at IS NOT NULL AND venue = $1 AND execution_state IN ('WORKING', 'CANCELLING')
+    AND venue_order_id IS NOT NULL""",
+)
+NAMED = Statement(
+    "named_by_venue",
+    f"{_COMPARED} WHERE id = ANY ($2::uuid[]) AND venue = $1 UNION {_COMPARED} WHERE venue = $1 "
+    "AND venue_order_id = ANY ($3::text[])",
+)
+IN_DOUBT = Statement(
+    "any_in_doubt",
+    """SELECT EXISTS (SELECT FROM orders WHERE due_at IS NOT NULL AND venue = $1 AND updated_at < $2
+    AND execution_state IN ('SENDING', 'IN_DOUBT', 'NEEDS_ATTENTION'))""",
+)
+TO_BE_ASKED = Statement(
+    "to_be_asked",
+    """WITH due AS (
+        UPDATE orders SET due_at = $2, version = version + 1
+        WHERE id = ANY ($1::uuid[]) AND due_at > $2 AND execution_state IN ('WORKING', 'CANCELLING') RETURNING 1
+    ) SELECT set_config('surefill.marked', count(*)::text, false) FROM due""",
+)
+# Never sooner than planned, never beyond the order's own deadline. One that is due has its answer with this.
+CONFIRMED = Statement(
+    "confirmed_live",
+    """UPDATE orders SET version = version + 1, due_at = LEAST(expires_at, $2::timestamptz
+        + LEAST(GREATEST(($2::timestamptz - updated_at) / 2, $3::interval), $4::interval))
+    WHERE id = ANY ($1::uuid[]) AND execution_state = 'WORKING' AND cancel_requested_at IS NULL
+    AND due_at < LEAST(expires_at, $2::timestamptz
+        + LEAST(GREATEST(($2::timestamptz - updated_at) / 2, $3::interval), $4::interval))""",
+)
+KNOWN_ORPHANS = Statement(
+    "known_orphans",
+    """SELECT venue_order_id FROM execution_logs
+    WHERE chain_id = $1 AND error_code = 'ORPHAN' AND venue_order_id = ANY ($2::text[])""",
+)
+OURS_BY_ATTEMPT = Statement(
+    "ours_by_attempt", "SELECT client_order_id FROM order_attempts WHERE client_order_id = ANY ($1::text[])"
+)
+ORPHANS = Statement(
+    "list_orphans",
+    """SELECT timestamp, venue, venue_order_id, symbol, side, quantity, filled_quantity, details
+    FROM execution_logs WHERE action = 'ALARMED' AND order_id IS NULL AND error_code = 'ORPHAN' ORDER BY timestamp""",
+)
+
+
+class PostgresVenueBooks:
+    """VenueBooks with the worker's login."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def live(self, venue: str) -> Sequence[OurSide]:
+        return [_side(row) for row in self._database.read(Call(LIVE, [venue]))]
+
+    def named(self, venue: str, reports: Sequence[OrderReport]) -> Sequence[OurSide]:
+        ours = [each for each in map(_order_id, (report.client_order_id for report in reports)) if each is not None]
+        theirs = [report.venue_order_id for report in reports]
+        return [_side(row) for row in self._database.read(Call(NAMED, [venue, ours, theirs]))]
+
+    def in_doubt(self, venue: str, since: datetime) -> bool:
+        return bool(self._database.read(Call(IN_DOUBT, [venue, since]))[0][0])
+
+    def to_be_asked(self, order_ids: Sequence[UUID], now: datetime) -> int:
+        if not order_ids:
+            return 0
+        with self._database.transaction() as transaction:
+            marked = transaction.finish(Call(TO_BE_ASKED, [list(order_ids), now]), returning="surefill.marked")
+        return int(marked or 0)
+
+    def confirmed(self, order_ids: Sequence[UUID], now: datetime, soonest: timedelta, latest: timedelta) -> None:
+        if not order_ids:
+            return
+        bounds = [f"{bound.total_seconds()} seconds" for bound in (soonest, latest)]
+        with self._database.transaction() as transaction:
+            transaction.finish(Call(CONFIRMED, [list(order_ids), now, *bounds]))
+
+    def add_orphans(
+        self,
+        chain_id: UUID,
+        venue: str,
+        orphans: Sequence[OrderReport],
+        entry: Callable[[ChainHead, OrderReport], LogEntry],
+    ) -> Sequence[OrderReport]:
+        known = self._known(chain_id, orphans)
+        if all(report.venue_order_id in known for report in orphans):
+            return []
+        with self._database.transaction() as transaction:
+            ((seq, hash_),) = transaction.fetch(execution_logs.lock_chain(chain_id, None))
+            head = execution_logs.head(chain_id, seq, hash_)
+            known = {row[0] for row in transaction.fetch(_known_call(chain_id, orphans))}
+            attempts = Call(OURS_BY_ATTEMPT, [[report.client_order_id for report in orphans]])
+            ours = {row[0] for row in transaction.fetch(attempts)}
+            new = [
+                report
+                for report in orphans
+                if report.venue_order_id not in known and report.client_order_id not in ours
+            ]
+            entries: list[LogEntry] = []
+            for report in new:
+                entries.append(entry(head, report))
+                head = ChainHead(chain_id, entries[-1].chain_seq, entries[-1].hash)
+            if entries:
+                transaction.finish(*map(execution_logs.insert, entries), execution_logs.move_chain(entries[-1]))
+        return new
+
+    def _known(self, chain_id: UUID, orphans: Sequence[OrderReport]) -> set[str]:
+        return {row[0] for row in self._database.read(_known_call(chain_id, orphans))}
+
+
+def _known_call(chain_id: UUID, orphans: Sequence[OrderReport]) -> Call:
+    return Call(KNOWN_ORPHANS, [chain_id, [report.venue_order_id for report in orphans]])
+
+
+def _side(row: Row) -> OurSide:
+    id_, symbol, side, quantity, status, state, filled, venue_order_id, created_at, updated_at, closed_at = row
+    return OurSide(
+        id_, symbol, side, quantity, OrderStatus(status), ExecutionState(state), filled, venue_order_id, created_at,
+        updated_at, closed_at,
+    )  # fmt: skip
+
+
+def _order_id(text: str) -> UUID | None:
+    """The id if the text is how we would have written one."""
+    try:
+        found = UUID(text)
+    except ValueError:
+        return None
+    return found if str(found) == text else None

@@ -1,0 +1,222 @@
+"""The venue's lists against our books: what the stream missed, what is not ours, what is not there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+from uuid import UUID, uuid4
+
+import pytest
+
+from app.domain.venue_answers import OrderReport, OutcomeUnknown, VenueOrderStatus
+from app.lifecycle.cancel import request_cancel
+from app.lifecycle.compare import Compared, Comparison
+from app.lifecycle.send import instruction
+from app.storage.venue_books import PostgresVenueBooks
+from tests.lifecycle.conftest import TRADER, House
+from tests.venues.fake_venue import FakeVenue, Fault
+
+PRICE = Decimal(150)
+
+
+@pytest.fixture
+def comparison(house: House) -> Comparison:
+    return Comparison(house.worker, house.venue, PostgresVenueBooks(house.worker_database))
+
+
+def working(house: House, count: int = 1) -> list[UUID]:
+    order_ids = [house.submitted(quantity=Decimal(10)) for _ in range(count)]
+    for order_id in order_ids:
+        house.advance(order_id)
+    house.clock.pass_(5)
+    return order_ids
+
+
+def compared(comparison: Comparison) -> Compared:
+    found = comparison.run_once()
+    assert isinstance(found, Compared), found
+    return found
+
+
+def calls(house: House, since: int) -> list[str]:
+    return [method for _, method, _ in house.venue.request_log[since:]]
+
+
+def test_what_the_stream_missed_is_taken_over_with_three_requests_for_any_number_of_orders(
+    house: House, comparison: Comparison
+) -> None:
+    filled, partly, ended, resting = working(house, 4)
+    house.venue.fill(str(filled), Decimal(10), PRICE)
+    house.venue.fill(str(partly), Decimal(4), PRICE)
+    house.venue.end(str(ended), VenueOrderStatus.EXPIRED)
+    before = len(house.venue.request_log)
+    assert compared(comparison) == Compared(same=1, news=3, asked_about=0, orphans=0)
+    assert calls(house, before) == ["orders", "orders", "executions"]
+    assert house.state(filled) == ("FILLED", "CLOSED")
+    assert house.state(partly) == ("PARTIAL", "WORKING")
+    assert house.state(ended) == ("CANCELLED", "CLOSED")
+    assert house.state(resting) == ("PENDING", "WORKING")
+    assert house.account()[0] == 100_000 - 14 * PRICE
+    house.listen()  # the same again, from the stream
+    assert house.account()[0] == 100_000 - 14 * PRICE
+    assert compared(comparison) == Compared(same=2, news=0, asked_about=0, orphans=0)
+
+
+def test_an_order_that_is_the_same_there_is_not_asked_about_by_itself(house: House, comparison: Comparison) -> None:
+    (order_id,) = working(house)
+    before = len(house.venue.request_log)
+    for _ in range(20):
+        house.sweep(6, step=6)
+        compared(comparison)
+    assert calls(house, before).count("find") <= 3, "only while it had just changed"
+    due = house.order(order_id).due_at
+    assert due is not None and due <= house.clock.now() + timedelta(seconds=30)
+
+
+def test_an_order_in_doubt_is_found_in_the_list(house: House, comparison: Comparison) -> None:
+    house.venue.plan(Fault.SUBMIT_REPLY_LOST)
+    order_id = house.submitted()
+    house.advance(order_id)
+    assert not comparison.in_doubt()
+    house.clock.pass_(3)
+    assert comparison.in_doubt()
+    compared(comparison)
+    assert house.state(order_id) == ("PENDING", "WORKING")
+    assert house.events(order_id)[-1] == "order.recovered"
+    assert not comparison.in_doubt()
+
+
+def test_a_wanted_cancel_goes_out_when_the_list_has_the_order(house: House, comparison: Comparison) -> None:
+    house.venue.plan(Fault.SUBMIT_REPLY_LOST)
+    order_id = house.submitted()
+    house.advance(order_id)
+    request_cancel(house.api, order_id, TRADER, trader_id=house.trader_id)
+    house.heard.orders.clear()
+    compared(comparison)
+    assert house.heard.orders == [order_id]
+    house.sweep(3)
+    assert house.venue.with_client_id(str(order_id))[-1].status is VenueOrderStatus.CANCELLED
+
+
+def test_an_order_that_is_not_ours_is_reported_once_and_never_touched(house: House, comparison: Comparison) -> None:
+    (ours,) = working(house)
+    house.venue.submit(replace(instruction(house.order(ours)), client_order_id="somebody-else"))
+    house.venue.submit(replace(instruction(house.order(ours)), client_order_id=str(uuid4())))
+    before = len(house.venue.request_log)
+    assert compared(comparison).orphans == 2
+    assert compared(comparison).orphans == 0
+    another = Comparison(house.worker, house.venue, PostgresVenueBooks(house.worker_database))
+    assert compared(another).orphans == 0, "after a restart"
+    assert set(calls(house, before)) == {"orders"}
+    rows = house.as_worker(
+        "SELECT action::text, error_code, venue_order_id, chain_seq FROM execution_logs WHERE order_id IS NULL "
+        "ORDER BY chain_seq"
+    )
+    orphans = [order.venue_order_id for order in house.venue.ledger[1:]]
+    assert rows == [("ALARMED", "ORPHAN", name, seq) for seq, name in enumerate(orphans, start=1)]
+
+
+def test_an_order_that_the_venue_does_not_list_is_asked_about_and_alarmed_but_not_ended(
+    house: House, comparison: Comparison
+) -> None:
+    (order_id,) = working(house)
+    compared(comparison)
+    ghost = house.venue.ledger.pop()
+    assert compared(comparison).asked_about == 1
+    assert compared(comparison).asked_about == 0, "it is due already"
+    house.sweep(120)
+    assert house.state(order_id) == ("PENDING", "WORKING")
+    assert house.order(order_id).alarm_code == "MISSING_AT_VENUE"
+    house.venue.ledger.append(ghost)
+    house.venue.fill(str(order_id), Decimal(10), PRICE)
+    compared(comparison)
+    assert house.state(order_id) == ("FILLED", "CLOSED")
+
+
+def test_one_that_was_only_just_accepted_need_not_be_in_the_list(house: House, comparison: Comparison) -> None:
+    working(house)
+    compared(comparison)
+    house.advance(house.submitted(quantity=Decimal(10)))
+    house.venue.ledger.clear()
+    assert compared(comparison).asked_about == 1
+
+
+def tampered(change: Callable[[OrderReport], OrderReport]) -> type[FakeVenue]:
+    class Tampered(FakeVenue):
+        def open_orders(self) -> Sequence[OrderReport] | OutcomeUnknown:
+            listed = super().open_orders()
+            return listed if isinstance(listed, OutcomeUnknown) else [change(report) for report in listed]
+
+        def orders(self, since: object) -> Sequence[OrderReport] | OutcomeUnknown:
+            return []
+
+    return Tampered
+
+
+@pytest.mark.parametrize(
+    ("change", "alarm"),
+    [
+        (lambda report: replace(report, filled_quantity=Decimal(11)), "OVERFILL"),
+        (lambda report: replace(report, quantity=Decimal(11), filled_quantity=Decimal(11)), "TERMS_DIFFER"),
+        (lambda report: replace(report, symbol="MSFT"), "TERMS_DIFFER"),
+        (lambda report: replace(report, side="SELL"), "TERMS_DIFFER"),
+        (lambda report: replace(report, venue_order_id="another"), "SECOND_VENUE_ORDER"),
+    ],
+)
+def test_what_cannot_be_true_is_alarmed_and_books_nothing(
+    house: House, comparison: Comparison, change: Callable[[OrderReport], OrderReport], alarm: str
+) -> None:
+    (order_id,) = working(house)
+    before = house.account()
+    house.venue.__class__ = tampered(change)
+    compared(comparison)
+    order = house.order(order_id)
+    assert (order.alarm_code, order.filled_quantity, house.account()) == (alarm, 0, before)
+    assert order.execution_state.value == ("CANCELLING" if alarm == "OVERFILL" else "WORKING")
+
+
+def test_a_list_that_cannot_be_had_says_nothing(house: House, comparison: Comparison) -> None:
+    first, second = working(house, 2)
+    house.venue.plan(Fault.ORDERS_ERROR)
+    assert isinstance(comparison.run_once(), OutcomeUnknown)
+    house.venue.plan(Fault.ORDERS_ERROR)
+    assert isinstance(comparison.run_once(after_gap=True), OutcomeUnknown)
+    due = [house.order(order_id).due_at for order_id in (first, second)]
+    latest = house.clock.now() + timedelta(seconds=0.1)
+    assert all(at is not None and at <= latest for at in due), "each is asked about by itself"
+    house.venue.fill(str(first), Decimal(10), PRICE)
+    house.venue.plan(Fault.EXECUTIONS_ERROR)
+    assert compared(comparison).news == 1
+    assert house.state(first) == ("PENDING", "WORKING"), "an end is believed with its executions only"
+    house.sweep(3)
+    assert house.state(first) == ("FILLED", "CLOSED")
+
+
+def test_one_that_ended_here_and_lives_there_is_gone_after(house: House, comparison: Comparison) -> None:
+    (order_id,) = working(house)
+    house.venue.end(str(order_id), VenueOrderStatus.CANCELLED)
+    house.listen()
+    assert house.state(order_id) == ("CANCELLED", "CLOSED")
+    house.venue.ledger[-1].status = VenueOrderStatus.WORKING
+    compared(comparison)
+    assert house.order(order_id).alarm_code is None, "lists may lag for a moment"
+    house.clock.pass_(15)
+    compared(comparison)
+    assert house.order(order_id).alarm_code == "LIVE_AFTER_END"
+    house.sweep(10)
+    assert house.venue.ledger[-1].status is VenueOrderStatus.CANCELLED
+
+
+def test_executions_of_a_long_night_are_found_by_one_longer_list(house: House, comparison: Comparison) -> None:
+    (old,) = working(house)
+    compared(comparison)
+    for _ in range(4):
+        house.clock.pass_(600)
+        compared(comparison)
+    house.venue.fill(str(old), Decimal(10), PRICE)
+    before = len(house.venue.request_log)
+    assert compared(comparison).news == 1
+    assert calls(house, before) == ["orders", "orders", "executions"]
+    assert house.state(old) == ("FILLED", "CLOSED")
