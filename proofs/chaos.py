@@ -57,6 +57,7 @@ ENVIRONMENT = {
 # What the venue's own nonsense and contradictions are meant to raise. Every other alarm counts against us.
 EXPECTED_ALARMS = {
     "VENUE_ANSWER_NONSENSE",
+    "VENUE_ANSWER_UNREADABLE",
     # the simulator is told to deny, for some seconds, orders that it has
     "MISSING_AT_VENUE",
 }

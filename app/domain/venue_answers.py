@@ -152,6 +152,12 @@ class ClientIdKnown:
     evidence: str = ""
 
 
+NONSENSE = "VENUE_ANSWER_NONSENSE"
+"""Code of an answer that cannot be true, or is about something else than what was asked."""
+UNREADABLE = "VENUE_ANSWER_UNREADABLE"
+"""Code of an answer that is not what belongs there: a gateway's page, a part, other types, too many bytes."""
+
+
 @dataclass(frozen=True, slots=True)
 class OutcomeUnknown:
     """Nobody can say what became of the request: a timeout, a cut connection, a 5xx, an answer that is not one.

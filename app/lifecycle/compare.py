@@ -20,7 +20,7 @@ from uuid import UUID, uuid5
 from app.domain.changes import ChainHead, LogEntry, NoSuchOrder
 from app.domain.comparison import OurSide, differences
 from app.domain.retry_policy import LATEST_LOOK, SOONEST_LOOK
-from app.domain.venue_answers import Execution, OrderReport, OutcomeUnknown
+from app.domain.venue_answers import NONSENSE, UNREADABLE, Execution, OrderReport, OutcomeUnknown
 from app.lifecycle.ports import Ports
 from app.lifecycle.reconcile import take_report
 from app.lifecycle.record import chained
@@ -196,6 +196,7 @@ class Comparison:
         if after_gap:
             self._ports.store.look_at_live_orders(now)
         if not self._failing:
-            log.warning("the venue's orders cannot be compared: %s (%s)", why.message, why.code)
+            level = logging.ERROR if why.code in (NONSENSE, UNREADABLE) else logging.WARNING
+            log.log(level, "the venue's orders cannot be compared: %s (%s) %s", why.message, why.code, why.evidence)
         self._failing = True
         return why

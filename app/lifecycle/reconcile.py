@@ -33,6 +33,8 @@ from app.domain.reconciliation import (
 )
 from app.domain.retry_policy import GiveUp, look_again_at
 from app.domain.venue_answers import (
+    NONSENSE,
+    UNREADABLE,
     Execution,
     Executions,
     Found,
@@ -122,6 +124,10 @@ def _intend(ports: Ports, record: Record, decision: Decision, held: Held) -> Nex
             record.happened(absence(order, now))
             return Settled()
         case StillUnknown(reason):
+            if reason.code in (NONSENSE, UNREADABLE):  # it could be asked and gave this: not a failure on the way
+                record.alarm(
+                    reason.code, f"asked about this order, the venue gave an answer that is none: {reason.message}"
+                )
             if doubted and order.refused_at is None:
                 return lose_outcome(ports, record, reason)
             record.bookkeeping(due_at=look_again_at(order, now))

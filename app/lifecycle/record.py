@@ -130,6 +130,10 @@ class Record:
         self._changes.order = self._changes.order.watched(alarm_code=",".join(filter(None, [*raised, code])))
         self._log("ALARMED", self._changes.order, error_code=code, reason=message)
 
+    def noted(self, action: str, *, error_code: str | None = None, reason: str | None = None) -> None:
+        """An audit row for something that does not change the order."""
+        self._log(action, self._changes.order, error_code=error_code, reason=reason)
+
     def halt_trader(self, code: str, reason: str) -> None:
         """Halt the order's trader in this transaction, unless it is halted. Raises GateNeeded where that cannot be."""
         held = self._held

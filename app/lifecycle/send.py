@@ -21,6 +21,7 @@ from app.domain.orders import POSITION_GONE, Order, OrderType, Side
 from app.domain.reconciliation import Nonsense, adopt
 from app.domain.retry_policy import GiveUp, RetryAt, look_again_at
 from app.domain.venue_answers import (
+    NONSENSE,
     Accepted,
     ClientIdKnown,
     OrderInstruction,
@@ -214,7 +215,7 @@ def _apply(ports: Ports, record: Record, number: int, answer: SubmitAnswer, held
                     record.happened(event, venue_at=report.updated_at)
             except Nonsense as nonsense:
                 record.alarm(nonsense.code, str(nonsense))
-                return _in_doubt(ports, record, Reason("VENUE_ANSWER_NONSENSE", str(nonsense)), latest=latest)
+                return _in_doubt(ports, record, Reason(NONSENSE, str(nonsense)), latest=latest)
             remember_venue_order(record, report)
             if record.order.is_leaving_venue:
                 record.bookkeeping(due_at=record.now)
@@ -240,6 +241,8 @@ def _apply(ports: Ports, record: Record, number: int, answer: SubmitAnswer, held
                 record.bookkeeping(client_id_known_at=record.now)
             return _in_doubt(ports, record, Reason("CLIENT_ORDER_ID_KNOWN", message), latest=latest)
         case OutcomeUnknown(code=code, message=message):
+            if code == NONSENSE:
+                record.alarm(code, f"attempt {number} was answered with what cannot be true; the order is in doubt")
             return _in_doubt(ports, record, Reason(code, message), latest=latest, retry_after=answer.retry_after)
 
 

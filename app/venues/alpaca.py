@@ -16,6 +16,8 @@ from typing import ParamSpec, TypeVar
 from urllib.parse import quote
 
 from app.domain.venue_answers import (
+    NONSENSE,
+    UNREADABLE,
     Accepted,
     CancelAnswer,
     CancelTaken,
@@ -310,7 +312,7 @@ class AlpacaVenue:
             return read(*args, **kwargs)
         except Unreadable as error:
             return OutcomeUnknown(
-                "VENUE_ANSWER_UNREADABLE",
+                UNREADABLE,
                 "The venue's answer could not be read.",
                 self._evidence(answer, str(error)),
             )
@@ -324,9 +326,7 @@ class AlpacaVenue:
         return error
 
     def _nonsense(self, answer: HttpAnswer, what: str) -> OutcomeUnknown:
-        return OutcomeUnknown(
-            "VENUE_ANSWER_NONSENSE", "The venue's answer contradicts itself.", self._evidence(answer, what)
-        )
+        return OutcomeUnknown(NONSENSE, "The venue's answer contradicts itself.", self._evidence(answer, what))
 
     def _unknown(self, answer: HttpAnswer) -> OutcomeUnknown:
         """Every status that is no word on the order."""
@@ -343,7 +343,7 @@ class AlpacaVenue:
                 "VENUE_ERROR", "The venue has a problem of its own.", evidence, self._retry_after(answer)
             )
         if status < 300:
-            return OutcomeUnknown("VENUE_ANSWER_UNREADABLE", "The venue's answer could not be read.", evidence)
+            return OutcomeUnknown(UNREADABLE, "The venue's answer could not be read.", evidence)
         return OutcomeUnknown("VENUE_ANSWER_UNEXPECTED", "The venue's answer is not one it documents.", evidence)
 
     def _retry_after(self, answer: HttpAnswer) -> float | None:
