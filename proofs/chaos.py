@@ -43,6 +43,9 @@ CASH = Decimal(1_000_000_000)
 GAP_SECONDS = (8.0, 12.0)
 OVERLAP_AFTER_SECONDS = 4.0
 """A fault whose traces are not gone so long after its end is joined by the next one."""
+AMBUSHED = 8
+"""So many orders are sent into an ambush: more than the worker has children."""
+AMBUSH_SECONDS = 0.3
 LAST_WATCH_SECONDS = 30.0
 DRAIN_SECONDS = 180.0
 AGREE_SECONDS = 45.0
@@ -159,9 +162,15 @@ class Chaos:
         strike = Strike(number, fault, time.monotonic(), overlapped=any(s.settled is None for s in self.strikes))
         self.strikes.append(strike)
         self._say(f"{number}: {fault.kind}" + (f" for {fault.seconds:g} s" if fault.seconds else ""))
-        if fault.kind == "redis flushall":  # so that there are messages to lose
-            await asyncio.gather(*(self.load.probe() for _ in range(4)))
+        spring = None
+        if fault.ambush is not None:
+            spring = await asyncio.to_thread(fault.ambush, scene)
+            await asyncio.wait([asyncio.create_task(self.load.probe()) for _ in range(AMBUSHED)], timeout=3)
+            await asyncio.sleep(AMBUSH_SECONDS)
+        strike.began = time.monotonic()
         strike.undo = await asyncio.to_thread(fault.begin, scene)
+        if spring is not None:
+            await asyncio.to_thread(spring)
         if strike.undo is None:
             strike.taken_back.set()
         task = asyncio.create_task(self._watch(strike))

@@ -22,6 +22,7 @@ LONGER_THAN_THE_LEASE = 9.5
 HELD = 7.0
 """Seconds of a black hole. What it holds arrives at its end, which must be within VENUE_MAX_IN_FLIGHT_SECONDS."""
 A_MINUTE = 60.0
+AMBUSH_SYMBOL = "AAPL"
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,8 @@ class Fault:
     """Of this kind, compared with others."""
     hits: str = ""
     """The service or process that must not be hit by another fault meanwhile."""
+    ambush: Callable[[Scene], Undo] | None = None
+    """Done first, with a handful of orders sent into it, so that the fault meets something on its way."""
 
 
 def _killed(name: str) -> Callable[[Scene], None]:
@@ -82,6 +85,29 @@ def _stopped(name: str, which: slice) -> Callable[[Scene], Undo]:
         return wake
 
     return begin
+
+
+def _worker_holds_still(scene: Scene) -> Undo:
+    """So that messages pile up."""
+    return _stopped("worker", slice(None))(scene)
+
+
+def _venue_is_slow(scene: Scene) -> Undo:
+    """It takes what it is sent at once, and says so late: whoever sent it dies, or sleeps, before it hears."""
+    rules = scene.venue.add_faults({"kind": "slow", "seconds": 1.5, "symbol": AMBUSH_SYMBOL})
+    return lambda: scene.venue.remove_faults(*(rule["id"] for rule in rules))
+
+
+def _children_killed(scene: Scene) -> None:
+    for pid in scene.stack.pids("worker")[1:]:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def _worker_and_children_killed(scene: Scene) -> None:
+    for pid in scene.stack.pids("worker"):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def _flushed(scene: Scene) -> None:
@@ -140,8 +166,8 @@ def _venue(*kinds: str, **details: object) -> Callable[[Scene], Undo]:
     def begin(scene: Scene) -> Undo:
         kind = scene.random.choice(kinds)
         rule = {"kind": kind, "rate": 0.7, "seed": scene.random.randrange(1_000_000), **details}
-        scene.venue.add_faults(rule)
-        return scene.venue.remove_faults
+        (added,) = scene.venue.add_faults(rule)
+        return lambda: scene.venue.remove_faults(added["id"])
 
     return begin
 
@@ -160,14 +186,24 @@ KINDS: dict[str, Fault] = {
         *(Fault(f"kill {name}", _killed(name), often=3, hits=name) for name in _PROCESSES),
         Fault("kill web child", _child_killed("web"), often=3, hits="web"),
         Fault("kill worker child", _child_killed("worker"), often=5, hits="worker"),
+        Fault("kill children in mid-send", _children_killed, often=5, hits="worker", ambush=_venue_is_slow),
+        Fault("kill worker in mid-send", _worker_and_children_killed, often=4, hits="worker", ambush=_venue_is_slow),
+        Fault(
+            "stop children in mid-send",
+            _stopped("worker", slice(1, None)),
+            LONGER_THAN_THE_LEASE,
+            3,
+            "worker",
+            ambush=_venue_is_slow,
+        ),
         Fault("stop web", _stopped("web", slice(None)), LONGER_THAN_THE_LEASE, 1, "web"),
         Fault("stop worker", _stopped("worker", slice(0, 1)), LONGER_THAN_THE_LEASE, 2, "worker"),
         Fault("stop worker child", _stopped("worker", slice(1, 3)), LONGER_THAN_THE_LEASE, 3, "worker"),
         Fault("stop listener", _stopped("listener", slice(None)), LONGER_THAN_THE_LEASE, 2, "listener"),
         Fault("stop sweeper", _stopped("sweeper", slice(None)), LONGER_THAN_THE_LEASE, 1, "sweeper"),
         Fault("stop simulator", _stopped("simulator", slice(None)), LONGER_THAN_THE_LEASE, 2, "simulator"),
-        Fault("redis flushall", _flushed, often=4, hits="redis"),
-        Fault("kill redis", _killed("redis"), often=3, hits="redis"),
+        Fault("redis flushall", _flushed, often=4, hits="redis", ambush=_worker_holds_still),
+        Fault("kill redis", _killed("redis"), often=3, hits="redis", ambush=_worker_holds_still),
         Fault("redis away", _away, A_MINUTE, 1, "redis"),
         Fault("kill postgres", _killed("postgres"), often=2, hits="postgres"),
         Fault("postgres immediate restart", _postgres_restarts, often=4, hits="postgres"),

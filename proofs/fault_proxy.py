@@ -269,10 +269,13 @@ class FaultProxies:
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
         self._loop.run_forever()
+        for server in self._servers:
+            server.close()
         ending = asyncio.all_tasks(self._loop)
         for task in ending:
             task.cancel()
         self._loop.run_until_complete(asyncio.gather(*ending, return_exceptions=True))
+        self._loop.run_until_complete(asyncio.sleep(0.05))  # connections that were reset are closed by then
         self._loop.close()
 
     async def _serve(self, route: _Route, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -98,9 +98,10 @@ class SimulatorControl:
         added: list[dict[str, Any]] = self._ask("POST", "faults", list(rules))
         return added
 
-    def remove_faults(self) -> None:
-        """Take back every scripted fault; a profile of the start stays."""
-        self._ask("DELETE", "faults")
+    def remove_faults(self, *ids: int) -> None:
+        """Take back these scripted faults, without ids all of them; a profile of the start stays."""
+        for path in [f"faults/{each}" for each in ids] or ["faults"]:
+            self._ask("DELETE", path)
 
     def late_requests(self) -> int:
         """How many requests were swallowed and have not taken effect yet."""

@@ -104,8 +104,8 @@ class PostgresVenueBooks:
         if all(report.venue_order_id in known for report in orphans):
             return []
         with self._database.transaction() as transaction:
-            ((seq, hash_),) = transaction.fetch(execution_logs.lock_chain(chain_id, None))
-            head = execution_logs.head(chain_id, seq, hash_)
+            (locked,) = transaction.fetch(execution_logs.lock_chain(chain_id, None))
+            head = execution_logs.head(chain_id, *locked[:2])
             known = {row[0] for row in transaction.fetch(_known_call(chain_id, orphans))}
             attempts = Call(OURS_BY_ATTEMPT, [[report.client_order_id for report in orphans]])
             ours = {row[0] for row in transaction.fetch(attempts)}

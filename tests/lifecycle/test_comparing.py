@@ -173,7 +173,8 @@ def test_what_cannot_be_true_is_alarmed_and_books_nothing(
     house.venue.__class__ = tampered(change)
     compared(comparison)
     order = house.order(order_id)
-    assert (order.alarm_code, order.filled_quantity, house.account()) == (alarm, 0, before)
+    assert order.alarm_code == alarm
+    assert (order.filled_quantity, house.account()) == (Decimal(0), before)
     assert order.execution_state.value == ("CANCELLING" if alarm == "OVERFILL" else "WORKING")
 
 
