@@ -16,6 +16,9 @@ LIST_LAG = timedelta(seconds=10)
 JUST_NOW = timedelta(seconds=3)
 """An order that changed so shortly before the question need not be in the answer."""
 
+UUID_LENGTH = 36
+"""A replacement's client order id is the order's with a number after it."""
+
 _UNSETTLED = (ExecutionState.QUEUED, ExecutionState.SENDING, ExecutionState.IN_DOUBT, ExecutionState.NEEDS_ATTENTION)
 
 
@@ -31,6 +34,9 @@ class OurSide:
     execution_state: ExecutionState
     filled_quantity: Decimal
     venue_order_id: str | None
+    other_venue_orders: Sequence[str]
+    is_single: bool
+    """One order at the venue under one name: no exit, no replacement, no other terms wanted."""
     created_at: datetime
     updated_at: datetime
     closed_at: datetime | None
@@ -55,28 +61,29 @@ def differences(
 ) -> Differences:
     """Compare. `ours`: every order of ours that a report names, read after the lists; `live`: all that live there."""
     by_id: Mapping[str, OurSide] = {str(order.id): order for order in ours}
-    by_venue_id = {order.venue_order_id: order for order in ours if order.venue_order_id is not None}
+    by_venue_id = {
+        name: order for order in ours for name in (order.venue_order_id, *order.other_venue_orders) if name is not None
+    }
     found = Differences()
     seen: set[UUID] = set()
+    to_ask: set[UUID] = set()
     for report in listed:
-        order = by_id.get(report.client_order_id)
+        named = by_id.get(report.client_order_id)
+        order = named or by_id.get(report.client_order_id[:UUID_LENGTH]) or by_venue_id.get(report.venue_order_id)
         if order is None:
-            renamed = by_venue_id.get(report.venue_order_id)
-            if renamed is None:
-                found.orphans.append(report)
-            else:  # a replacement, under a client order id of its own
-                seen.add(renamed.id)
-                if _is_news(renamed, report, asked_at):
-                    found.to_ask.append(renamed.id)
+            found.orphans.append(report)
             continue
-        if order.venue_order_id != report.venue_order_id and report.status is VenueOrderStatus.REPLACED:
-            continue  # what it was before it was replaced
         seen.add(order.id)
-        if _is_news(order, report, asked_at):
+        if named is None or not order.is_single:
+            # one of several orders there that are one order here: what it means for the whole, the whole says
+            if report.venue_order_id == order.venue_order_id and _is_news(order, report, asked_at):
+                to_ask.add(order.id)
+        elif _is_news(order, report, asked_at):
             found.news.append((order.id, report))
         elif report.status is VenueOrderStatus.WORKING and order.execution_state is ExecutionState.WORKING:
             found.same.append(order.id)
-    found.to_ask.extend(order.id for order in live if order.id not in seen and order.updated_at < asked_at - JUST_NOW)
+    to_ask |= {order.id for order in live if order.id not in seen and order.updated_at < asked_at - JUST_NOW}
+    found.to_ask.extend(sorted(to_ask))
     return found
 
 

@@ -37,6 +37,8 @@ FIRST_LOOK = timedelta(hours=24)
 """How far back the first comparison of a process looks for orders that are not ours."""
 FARTHEST = timedelta(days=7)
 BEFORE_ACCEPTANCE = timedelta(minutes=5)
+STRANGE_FOR = timedelta(seconds=10)
+"""So long an order must have been nobody's before it is called an orphan."""
 
 VENUE_CHAINS = UUID("0d3c0f6e-9a55-5c0a-8f3e-5b7f0a1c2d3e")
 """Namespace of the audit chains that belong to a venue and to no order."""
@@ -97,6 +99,9 @@ class Comparison:
         self._complete_until: datetime | None = None
         self._asked_about: set[UUID] = set()
         self._failing = False
+        self._strangers: dict[str, datetime] = {}
+        # Nobody's so far, by the venue's id, and since when: an exit's sibling is named by the venue, and may be listed
+        # before we have heard of it.
 
     def in_doubt(self) -> bool:
         """Whether it ought to look sooner than on its timer."""
@@ -158,7 +163,11 @@ class Comparison:
             return {}  # the orders stay open until each was asked about
         return executions
 
-    def _report_orphans(self, orphans: Sequence[OrderReport], now: datetime) -> int:
+    def _report_orphans(self, strangers: Sequence[OrderReport], now: datetime) -> int:
+        self._strangers = {
+            report.venue_order_id: self._strangers.get(report.venue_order_id, now) for report in strangers
+        }
+        orphans = [each for each in strangers if now - self._strangers[each.venue_order_id] >= STRANGE_FOR]
         if not orphans:
             return 0
         venue = self._lists.name

@@ -7,14 +7,16 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from app.domain.changes import ChainHead, LogEntry
-from app.domain.comparison import OurSide
+from app.domain.comparison import UUID_LENGTH, OurSide
 from app.domain.order_states import ExecutionState, OrderStatus
 from app.domain.venue_answers import OrderReport
 from app.storage import execution_logs
 from app.storage.transaction import Call, Database, Row, Statement
 
-_COMPARED = """SELECT id, symbol, side, quantity, status, execution_state, filled_quantity, venue_order_id, created_at,
-    updated_at, closed_at FROM orders"""
+_COMPARED = """SELECT id, symbol, side, quantity, status, execution_state, filled_quantity, venue_order_id,
+    other_venue_orders, parent_id IS NULL AND replacements = 0 AND other_venue_orders = '{}'
+        AND amend_requested_at IS NULL AS is_single,
+    created_at, updated_at, closed_at FROM orders"""
 
 LIVE = Statement(
     "live_at_venue",
@@ -24,7 +26,8 @@ LIVE = Statement(
 NAMED = Statement(
     "named_by_venue",
     f"{_COMPARED} WHERE id = ANY ($2::uuid[]) AND venue = $1 UNION {_COMPARED} WHERE venue = $1 "
-    "AND venue_order_id = ANY ($3::text[])",
+    f"AND venue_order_id = ANY ($3::text[]) UNION {_COMPARED} WHERE other_venue_orders <> '{{}}' "
+    "AND other_venue_orders && $3::text[] AND venue = $1",
 )
 IN_DOUBT = Statement(
     "any_in_doubt",
@@ -38,12 +41,14 @@ TO_BE_ASKED = Statement(
         WHERE id = ANY ($1::uuid[]) AND due_at > $2 AND execution_state IN ('WORKING', 'CANCELLING') RETURNING 1
     ) SELECT set_config('surefill.marked', count(*)::text, false) FROM due""",
 )
-# Never sooner than planned, never beyond the order's own deadline. One that is due has its answer with this.
+# Never sooner than planned, never beyond the order's own deadline. One that is due has its answer with this. Orders
+# with exits or other terms wanted have deadlines of their own.
 CONFIRMED = Statement(
     "confirmed_live",
     """UPDATE orders SET version = version + 1, due_at = LEAST(expires_at, $2::timestamptz
         + LEAST(GREATEST(($2::timestamptz - updated_at) / 2, $3::interval), $4::interval))
     WHERE id = ANY ($1::uuid[]) AND execution_state = 'WORKING' AND cancel_requested_at IS NULL
+    AND parent_id IS NULL AND amend_requested_at IS NULL AND stop_loss IS NULL AND take_profit IS NULL
     AND due_at < LEAST(expires_at, $2::timestamptz
         + LEAST(GREATEST(($2::timestamptz - updated_at) / 2, $3::interval), $4::interval))""",
 )
@@ -72,7 +77,11 @@ class PostgresVenueBooks:
         return [_side(row) for row in self._database.read(Call(LIVE, [venue]))]
 
     def named(self, venue: str, reports: Sequence[OrderReport]) -> Sequence[OurSide]:
-        ours = [each for each in map(_order_id, (report.client_order_id for report in reports)) if each is not None]
+        ours = [
+            each
+            for each in map(_order_id, (report.client_order_id[:UUID_LENGTH] for report in reports))
+            if each is not None
+        ]
         theirs = [report.venue_order_id for report in reports]
         return [_side(row) for row in self._database.read(Call(NAMED, [venue, ours, theirs]))]
 
@@ -131,10 +140,24 @@ def _known_call(chain_id: UUID, orphans: Sequence[OrderReport]) -> Call:
 
 
 def _side(row: Row) -> OurSide:
-    id_, symbol, side, quantity, status, state, filled, venue_order_id, created_at, updated_at, closed_at = row
+    (
+        id_,
+        symbol,
+        side,
+        quantity,
+        status,
+        state,
+        filled,
+        venue_order_id,
+        others,
+        is_single,
+        created_at,
+        updated_at,
+        closed_at,
+    ) = row
     return OurSide(
-        id_, symbol, side, quantity, OrderStatus(status), ExecutionState(state), filled, venue_order_id, created_at,
-        updated_at, closed_at,
+        id_, symbol, side, quantity, OrderStatus(status), ExecutionState(state), filled, venue_order_id, tuple(others),
+        is_single, created_at, updated_at, closed_at,
     )  # fmt: skip
 
 
