@@ -151,14 +151,15 @@ function Rows({ desk, listing, shown, onShow, handle, isFiltered, onClear }) {
   };
 
   const tabbed = orders.slice(begin, last).some((order) => order.id === active) ? active : orders[first]?.id;
-  return html`<div class="rows" role="grid" aria-label="Orders" aria-rowcount=${listing.complete ? orders.length + 1 : -1} aria-busy=${listing.loading}
-      ref=${box} onScroll=${scrolled} onKeyDown=${pressed}>
+  return html`<div class="rows" ref=${box} onScroll=${scrolled} onKeyDown=${pressed}>
+    <div role="grid" aria-label="Orders" aria-rowcount=${listing.complete ? orders.length + 1 : -1} aria-busy=${listing.loading}>
     <div role="rowgroup" class="head"><div role="row" aria-rowindex="1" class="row">
       ${COLUMNS.map(([name, label, extra = ""]) => html`<div role="columnheader" key=${name} class=${`cell ${name} ${extra}`}><span class=${extra === "unseen-head" ? "unseen" : ""}>${label}</span></div>`)}
     </div></div>
-    <div role="rowgroup" class="body" style=${{ height: `${orders.length * view.row}px` }}>
+    <div role=${orders.length ? "rowgroup" : undefined} class="body" style=${{ height: `${orders.length * view.row}px` }}>
       ${orders.slice(begin, last).map((order, index) => html`<${OrderRow} key=${order.id} order=${order} index=${begin + index} height=${view.row} desk=${desk}
         isShown=${order.id === shown} isTabbed=${order.id === tabbed} onShow=${onShow} />`)}
+    </div>
     </div>
     <${Foot} listing=${listing} isFiltered=${isFiltered} onClear=${onClear} stopped=${wantsMore && !looksOn} />
   </div>`;

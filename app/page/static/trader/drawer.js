@@ -48,15 +48,15 @@ export function Drawer({ desk, id, onClose }) {
     return () => ((wanted = false), clearTimeout(timer));
   }, [id, order?.version, again]);
 
-  return html`<aside class="drawer" role="dialog" aria-label=${order ? `Order: ${inShort(order)}` : "Order"} tabindex="-1" ref=${element}>
-    <header>
+  return html`<div class="drawer" role="dialog" aria-label=${order ? `Order: ${inShort(order)}` : "Order"} tabindex="-1" ref=${element}>
+    <div class="drawer-head">
       <div class="drawer-title">
         <h2>${order ? inShort(order) : "Order"}</h2>
         ${order && html`<span class=${`state tone-${stateOf(order).tone}`}><span>${stateOf(order).word}</span></span>`}
       </div>
       ${order && html`<div class="drawer-actions"><${Actions} order=${order} desk=${desk} /></div>`}
       <button class="button plain square" aria-label="Close (Escape)" title="Close (Escape)" onClick=${onClose}>✕</button>
-    </header>
+    </div>
     <div class="drawer-body" tabindex="0" role="group" aria-label="Details of the order">
       ${order && html`<${Why} order=${order} audit=${details?.audit} /><${Facts} order=${order} />`}
       ${problem && html`<p class="notice bad-news" role="alert">${problem.message} ${problem.suggestion ?? ""}</p>`}
@@ -72,7 +72,7 @@ export function Drawer({ desk, id, onClose }) {
         : !problem && html`<div class="loading" role="status"><span class="unseen">Loading the order</span>
             ${[80, 65, 72].map((width) => html`<span class="waiting" key=${width} style=${{ width: `${width}%` }}></span>`)}</div>`}
     </div>
-  </aside>`;
+  </div>`;
 }
 
 /** The answer to "why is it in this state?". */
@@ -135,8 +135,8 @@ function Story({ entries }) {
 
 function Fills({ fills, currency }) {
   if (!fills.length) return html`<div class="empty"><p>Nothing has been filled.</p></div>`;
-  const worth = fills.map((fill) => times(parse(fill.quantity), parse(fill.price)));
-  const total = worth.reduce(plus);
+  const worth = fills.map((fill) => product(fill.quantity, fill.price));
+  const total = worth.every(Boolean) ? worth.reduce(plus) : null;
   return html`<table class="table small-table">
     <thead><tr><th>Time</th><th class="number">Quantity</th><th class="number">Price</th><th class="number">Value</th><th class="number">Fee</th></tr></thead>
     <tbody>${fills.map((fill, index) => html`<tr key=${fill.id}>
@@ -145,6 +145,11 @@ function Fills({ fills, currency }) {
     </tbody>
     <tfoot><tr><td colspan="3" class="soft">Together</td><td class="number strong">${money(total, currency)}</td><td></td></tr></tfoot>
   </table>`;
+}
+
+function product(left, right) {
+  const a = parse(left), b = parse(right);
+  return a && b && times(a, b);
 }
 
 function Conversation({ lines }) {

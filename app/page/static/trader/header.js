@@ -12,7 +12,7 @@ export function Header({ desk, onKeys }) {
   useObserved(desk.books);
   const { account } = desk;
   return html`<header class="bar">
-    <div class="brand"><${Mark} /><span>Surefill</span></div>
+    <h1 class="brand"><${Mark} /><span>Surefill</span></h1>
     <dl class="figures">
       <${Figure} name="Equity" value=${money(account.equity, account.currency)} />
       <${Figure} name="Buying power" value=${money(account.buying_power, account.currency)} />

@@ -1,0 +1,58 @@
+"""Signing in, staying in, and being sent out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from playwright.sync_api import expect
+
+from tests.browser.trader import Office, Trader
+from tests.browser.trader_page import TraderPage
+
+NewPage = Callable[..., TraderPage]
+
+
+def test_a_wrong_key_is_told_and_a_right_one_opens_the_page(new_page: NewPage, trader: Trader) -> None:
+    page = new_page()
+    page.open()
+    field = page.page.get_by_label("API key")
+    for wrong, answer in (
+        ("", "Enter your API key."),
+        ("ключ", "This is not an API key"),
+        ("sk_no_such_key", "unknown, revoked or expired"),
+    ):
+        field.fill(wrong)
+        page.page.get_by_role("button", name="Sign in").click()
+        expect(page.page.locator("#key-problem")).to_contain_text(answer)
+    field.fill(trader.key)
+    page.page.keyboard.press("Enter")
+    page.is_live()
+    expect(page.page.get_by_text("No orders yet")).to_be_visible()
+    expect(page.page.get_by_text("Nothing held.")).to_be_visible()
+
+
+def test_the_key_stays_in_the_tab_and_nowhere_else(page: TraderPage, trader: Trader) -> None:
+    kept = page.evaluate(
+        """() => [
+            JSON.stringify({...sessionStorage}), JSON.stringify({...localStorage}) + document.cookie + location.href]"""
+    )
+    assert trader.key in kept[0]
+    assert trader.key not in kept[1]
+    assert trader.key not in page.page.content()
+    page.page.reload()
+    page.is_live()
+    other = page.context.new_page()
+    other.goto(page.url)
+    expect(other.get_by_label("API key")).to_be_visible()
+    page.page.get_by_role("button", name="Sign out").click()
+    expect(page.page.get_by_label("API key")).to_have_value("")
+    assert page.evaluate("() => sessionStorage.length") == 0
+
+
+def test_a_key_that_is_revoked_while_connected_signs_out_with_a_sentence(
+    page: TraderPage, trader: Trader, office: Office
+) -> None:
+    office.revoke(trader)
+    expect(page.page.get_by_text("You were signed out: your key was revoked or has expired.")).to_be_visible()
+    expect(page.page.get_by_label("API key")).to_have_value("")
+    assert page.evaluate("() => sessionStorage.length") == 0
