@@ -131,13 +131,12 @@ def test_the_same_order_again_is_asked_about_first(page: TraderPage, trader: Tra
 
 def test_orders_go_out_as_they_were_typed(page: TraderPage) -> None:
     bodies: list[str] = []
-    page.page.route(
-        "**/api/v1/orders",
-        lambda route: (
-            bodies.append(route.request.post_data or ""),
-            route.fulfill(status=422, json={"detail": "no", "errors": []}),
-        ),
-    )
+
+    def refuse(route: Route) -> None:
+        bodies.append(route.request.post_data or "")
+        route.fulfill(status=422, json={"detail": "no", "errors": []})
+
+    page.page.route("**/api/v1/orders", refuse)
     page.fill_ticket(side="Sell", order_type="Limit", symbol="btc/usd", quantity="0.123456789", price="64000.10")
     page.ticket.get_by_role("button", name="More").click()
     page.ticket.locator("#max_wait_seconds").fill("60")
