@@ -16,6 +16,7 @@ import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from decimal import Decimal
 from pathlib import Path
 from typing import Final, Literal, cast, get_args
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
@@ -24,6 +25,9 @@ from dotenv import dotenv_values
 
 ClientIdUniqueness = Literal["permanent", "open_orders", "none"]
 """What a venue does with a repeated client order id: refuses it for good, only while the first is open, or never."""
+
+WashTradesOf = Literal["account", "trader", "off"]
+"""Whose resting orders an order must not meet."""
 
 DatabaseLogin = Literal["owner", "api", "worker", "compliance"]
 """Whose rights a database connection has. Processes use the last three; only the migration step is the owner."""
@@ -128,6 +132,16 @@ class Settings:
     killed is settled within ten seconds, so not much longer."""
     reference_price_max_age_seconds: float = 60.0
     """A stored quote older than this prices no MARKET order."""
+    price_collar_bps: int = 1000
+    """A LIMIT may be this many basis points beyond the market, and a MARKET BUY reserves so much above the ask: ten per
+    cent, where an exchange's clearly erroneous range begins. 0 is no collar."""
+    commission_bps: Decimal = Decimal(0)
+    """The house's fee schedule, for executions whose commission the venue does not tell: of their worth."""
+    commission_per_unit: Decimal = Decimal(0)
+    """The same, for each unit, in the account's currency."""
+    wash_trades_of: WashTradesOf = "account"
+    """Whose resting orders an order must not meet: everybody's in the venue account, the trader's own, or nobody's. For
+    the simulator the trader's own, unless it is set: there an account's orders never meet."""
 
     audit_folder: Path = PROJECT_ROOT / "var" / "audit"
     """Where the audit log's tree and its signed checkpoints are kept: not in the database."""
@@ -255,6 +269,10 @@ class Settings:
             duplicate_window_seconds=read.seconds("DUPLICATE_WINDOW_SECONDS", 5.0),
             lease_seconds=lease,
             reference_price_max_age_seconds=read.seconds("REFERENCE_PRICE_MAX_AGE_SECONDS", 60.0, positive=True),
+            price_collar_bps=read.integer("PRICE_COLLAR_BPS", 1000, 0, 10_000),
+            commission_bps=read.amount("COMMISSION_BPS", Decimal(10_000)),
+            commission_per_unit=read.amount("COMMISSION_PER_UNIT", Decimal(1_000_000)),
+            wash_trades_of=read.wash_trades_of(uses_simulator),
             audit_folder=audit_folder,
             audit_signing_key_file=Path(
                 read.text("AUDIT_SIGNING_KEY_FILE") or audit_folder / "signing-key.pem"
@@ -377,6 +395,18 @@ class _Variables:
         if not math.isfinite(value) or value < 0 or (positive and value == 0):
             raise _wrong(name, text, expected)
         return value
+
+    def amount(self, name: str, most: Decimal) -> Decimal:
+        text = self.text(name) or "0"
+        if not re.fullmatch(r"\d{1,9}(\.\d{1,6})?", text, re.ASCII) or Decimal(text) > most:
+            raise _wrong(name, text, f"a number from 0 to {most} with at most six decimal places")
+        return Decimal(text)
+
+    def wash_trades_of(self, uses_simulator: bool) -> WashTradesOf:
+        text = self.text("WASH_TRADES_OF").lower() or ("trader" if uses_simulator else "account")
+        if text not in get_args(WashTradesOf):
+            raise _wrong("WASH_TRADES_OF", text, "account, trader or off")
+        return cast(WashTradesOf, text)
 
     def choice(self, name: str, default: str, choices: tuple[str, ...]) -> str:
         text = self.text(name).upper()

@@ -14,6 +14,8 @@ from uuid import UUID
 import redis
 from celery import Celery
 
+from app.domain.acceptance import RulePolicy
+from app.domain.fees import FeeSchedule
 from app.domain.retry_policy import RetryPolicy
 from app.domain.surroundings import Wakeups
 from app.domain.time_ordered_ids import RANDOM_BITS, time_ordered_uuid
@@ -121,7 +123,8 @@ def _process(settings: Settings, *, login: str, pool_size: int, later: bool) -> 
             clock,
             orders_per_minute=settings.order_rate_limit_per_minute,
             duplicate_window_seconds=settings.duplicate_window_seconds,
-            reference_max_age_seconds=settings.reference_price_max_age_seconds,
+            rule_policy=rule_policy(settings),
+            wash_trades_of=settings.wash_trades_of,
         ),
         senders=ProcessSenders(),
         wakeups=wakeups,
@@ -129,6 +132,7 @@ def _process(settings: Settings, *, login: str, pool_size: int, later: bool) -> 
         venue_of=lambda name: _the_venue(name, venue),
         software_version=VERSION,
         wait=time.sleep,
+        fees=fee_schedule(settings),
     )
     return Process(settings, database, pubsub, broker, ports, venue)
 
@@ -162,6 +166,18 @@ def redis_client(settings: Settings) -> redis.Redis:
         health_check_interval=10,
         retry_on_timeout=False,
     )
+
+
+def rule_policy(settings: Settings) -> RulePolicy:
+    return RulePolicy(
+        reference_max_age=timedelta(seconds=settings.reference_price_max_age_seconds),
+        price_collar_bps=settings.price_collar_bps,
+        fees=fee_schedule(settings),
+    )
+
+
+def fee_schedule(settings: Settings) -> FeeSchedule:
+    return FeeSchedule(settings.commission_bps, settings.commission_per_unit)
 
 
 def retry_policy(settings: Settings) -> RetryPolicy:

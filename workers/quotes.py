@@ -1,4 +1,4 @@
-"""The quotes process: keeps instruments and their last quotes in the database.
+"""The quotes process: keeps instruments, their last quotes and the venue's clock in the database.
 
 A venue that is down must not blind the rules: intake reads what is stored here and judges its age.
 """
@@ -19,6 +19,7 @@ from workers.pace import Backoff, Stop
 log = logging.getLogger(__name__)
 
 QUOTES_EVERY_SECONDS = 1.0
+HOURS_EVERY_SECONDS = 5.0
 INSTRUMENTS_EVERY_SECONDS = 30.0
 
 
@@ -29,10 +30,18 @@ class Quotes:
         self._process = process
         self._instruments = PostgresInstruments(process.database)
         self._next_instruments = 0.0
+        self._next_hours = 0.0
 
     def run_once(self) -> int:
         """Refresh the instruments when it is time, then the quotes; how many quotes were stored."""
         venue, clock = self._process.venue, self._process.ports.clock
+        if time.monotonic() >= self._next_hours:
+            hours = venue.market_hours()
+            if isinstance(hours, OutcomeUnknown):
+                log.warning("the venue did not say whether its market is open: %s", hours.message)
+            else:
+                self._instruments.store_hours(venue.name, hours, clock.now())
+                self._next_hours = time.monotonic() + HOURS_EVERY_SECONDS
         if time.monotonic() >= self._next_instruments:
             listed = venue.instruments()
             if isinstance(listed, OutcomeUnknown):

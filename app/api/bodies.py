@@ -14,7 +14,7 @@ from gunicorn.http.errors import ParseException  # type: ignore[import-untyped] 
 
 from app.api.problems import Problem, invalid
 from app.api.wording import shown, unknown_field
-from app.domain.risk_rules import Denial
+from app.domain.denials import Denial
 
 LARGEST_BODY = 64 * 1024
 BODY_SECONDS = 5.0

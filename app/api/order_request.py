@@ -15,10 +15,11 @@ from flask import request
 from app.api.bodies import Fields, Number, Value, fields_of, unknown_fields
 from app.api.problems import Problem, invalid
 from app.api.wording import one_of, shown
+from app.domain.acceptance import OrderTerms
+from app.domain.denials import Denial
 from app.domain.halts import HaltScope
 from app.domain.money import DECIMAL_PLACES, INTEGER_DIGITS
 from app.domain.orders import OrderType, Side, TimeInForce
-from app.domain.risk_rules import Denial, OrderTerms
 
 E = TypeVar("E", bound=StrEnum)
 

@@ -21,11 +21,11 @@ from app.api.order_request import amendment, confirms_duplicate, idempotency_key
 from app.api.problems import Problem, denied, not_found, not_supported_yet
 from app.api.query import CURSOR, Query, cursor_after
 from app.api.routes import READ, TRADE, blueprint, enter
+from app.domain.acceptance import OrderTerms
 from app.domain.changes import NoSuchOrder
 from app.domain.documents import Json, order_document
 from app.domain.order_states import ExecutionState, OrderStatus
 from app.domain.orders import Order, Side
-from app.domain.risk_rules import OrderTerms
 from app.lifecycle.accept import Refusal, accept, refuse
 from app.lifecycle.attention import AwaitingProof, Ended, NotWaiting, Resumed, abandon, retry
 from app.lifecycle.cancel import Cancelled, CancelStored, TooLate, request_cancel

@@ -11,7 +11,7 @@ from werkzeug.exceptions import HTTPException
 
 from app.api.shapes import FieldProblem, ProblemDocument
 from app.domain.changes import NoSuchOrder
-from app.domain.risk_rules import Denial, DenialKind
+from app.domain.denials import Denial, DenialKind
 from app.lifecycle.ports import UnknownVenue
 from app.storage.transaction import DatabaseUnavailable, LostRace
 

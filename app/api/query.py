@@ -15,7 +15,7 @@ from msgspec import Meta
 from app.api.description import Parameter
 from app.api.problems import invalid
 from app.api.wording import nearest, one_of, shown
-from app.domain.risk_rules import Denial
+from app.domain.denials import Denial
 from app.storage.order_reads import Place
 
 E = TypeVar("E", bound=StrEnum)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-from app.domain.risk_rules import Denial
+from app.domain.denials import Denial
 
 _LONGEST = 40
 

@@ -9,10 +9,12 @@ from decimal import Decimal
 from typing import Generic, TypeVar
 from uuid import UUID
 
+from app.domain.books import CommissionSource
 from app.domain.documents import Json
 from app.domain.halts import Halt
 from app.domain.orders import Order
 from app.domain.positions import Account, Position
+from app.domain.trading_session import Session
 
 T = TypeVar("T")
 
@@ -70,6 +72,7 @@ class FillRow:
     execution_id: str | None
     realized_pnl: Decimal
     is_late: bool
+    commission_source: CommissionSource = CommissionSource.VENUE
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +198,8 @@ class Accepting:
 
     changes: Changes | None = None
     refusal: CountedRefusal | None = None
+    session: Session | None = None
+    """The trader's day with the new order in it."""
 
 
 class StoreUnavailable(Exception):

@@ -93,7 +93,8 @@ class Filled(OrderEvent):
 
     quantity: Decimal
     price: Decimal
-    commission: Decimal
+    commission: Decimal | None
+    """None: the venue does not say."""
     cumulative_quantity: Decimal
 
 

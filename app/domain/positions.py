@@ -27,6 +27,10 @@ class Account:
         """What a new BUY may cost at most."""
         return self.cash - self.reserved
 
+    def holding_back(self, more: Decimal) -> Account:
+        """With so much more reserved (below zero: less)."""
+        return replace(self, reserved=self.reserved + more) if more else self
+
 
 @dataclass(frozen=True, slots=True)
 class Position:
@@ -41,6 +45,10 @@ class Position:
     @property
     def available_quantity(self) -> Decimal:
         return self.quantity - self.reserved_quantity
+
+    def holding_back(self, more: Decimal) -> Position:
+        """With so many more units reserved (below zero: fewer)."""
+        return replace(self, reserved_quantity=self.reserved_quantity + more) if more else self
 
     @property
     def average_cost(self) -> Decimal | None:

@@ -5,6 +5,7 @@ Every quantity is in units of the instrument, every price in the account's curre
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -62,7 +63,8 @@ class Execution:
     price: Decimal
     executed_at: datetime
     execution_id: str | None = None
-    commission: Decimal = Decimal(0)
+    commission: Decimal | None = None
+    """None: the venue does not say; then the house's fee schedule does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,6 +255,18 @@ class VenueInstrument:
     tradable: bool
     tick_size: Decimal
     lot_size: Decimal
+    always_open: bool = False
+    """Traded around the clock, whatever the exchange's hours."""
+
+
+@dataclass(frozen=True, slots=True)
+class VenueHoldings:
+    """The venue's own books of the whole account, all traders together."""
+
+    cash: Decimal
+    currency: str
+    positions: Mapping[str, Decimal]
+    """By symbol; below zero is short."""
 
 
 class StreamLost(Exception):

@@ -13,13 +13,17 @@ from decimal import Decimal
 from time import perf_counter
 from uuid import UUID
 
+from app.domain.acceptance import AcceptanceView, OrderTerms, order_value, reservation_price
 from app.domain.audit_chain import GENESIS
+from app.domain.books import reserved_for
 from app.domain.changes import Accepting, Actor, ChainHead, Changes, CountedRefusal, LogEntry
+from app.domain.denials import Denial, DenialKind
 from app.domain.documents import order_document
 from app.domain.money import ZERO
 from app.domain.order_states import ExecutionState, OrderStatus
 from app.domain.orders import ExecutionPath, Order, OrderType, Side
-from app.domain.risk_rules import AcceptanceView, Denial, DenialKind, OrderTerms, denials, reservation_price
+from app.domain.risk_rules import denials
+from app.domain.trading_session import Session
 from app.lifecycle.ports import Ports
 from app.lifecycle.record import chained, feed_event
 from app.lifecycle.refusals import counted
@@ -95,7 +99,7 @@ def accept(
         changes = _new_order(ports, policy, trader_id, terms, actor, received_at, view)
         accepted = changes.order
         outcome = AcceptedOrder(accepted.id, order_document(accepted), None, rules_seconds)
-        return Accepting(changes=changes)
+        return Accepting(changes=changes, session=_session_with(terms, view))
 
     ports.store.accept(trader_id, terms, decide)
     if outcome is None:
@@ -206,20 +210,27 @@ def _new_order(
             # what no later row of the order repeats
             **(_further_terms(terms) if action == "SUBMITTED" else {}),
             "venue": order.venue,
-            "limits_version": view.limits_version,
+            "limits_version": view.limits.version,
         }
         entry = chained(ChainHead(order.id, order.log_seq, order.log_hash), fields)
         log.append(entry)
         order = order.changed(log_seq=entry.chain_seq, log_hash=entry.hash)
+    account, position = reserved_for(view.account, view.position, order)
     return Changes(
         order=order,
-        account=replace(view.account, reserved=view.account.reserved + order.reserved_cash),
-        position=replace(view.position, reserved_quantity=view.position.reserved_quantity + order.reserved_quantity)
-        if order.side is Side.SELL
-        else None,
+        account=account,
+        position=position if order.side is Side.SELL else None,
         log=log,
         feed=[feed_event("order.submitted", order, None, None, now)],
     )
+
+
+def _session_with(terms: OrderTerms, view: AcceptanceView) -> Session:
+    """The day's worth with this order. A SELL without any price counts at its cost."""
+    value = order_value(terms, view)
+    if value is None:
+        value = terms.quantity * (view.position.average_cost or ZERO)
+    return replace(view.session, notional=view.session.notional + value)
 
 
 def execution_path(trader_id: UUID, v2_percent: int) -> ExecutionPath:
@@ -264,7 +275,7 @@ def _refusal_entry(
         "error_code": first.code,
         "rule": ",".join(denial.code for denial in failed),
         "reason": " ".join(denial.message for denial in failed)[:2000],
-        "limits_version": view.limits_version if view else None,
+        "limits_version": view.limits.version if view else None,
     }
     return chained(chain, fields)
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from typing import Protocol, TypeVar
 from uuid import UUID
 
+from app.domain.acceptance import AcceptanceView, OrderTerms
 from app.domain.changes import Accepting, ChainHead, CountedRefusal, Held, Verdict
+from app.domain.fees import FeeSchedule
 from app.domain.halts import Halt
 from app.domain.orders import Order
 from app.domain.retry_policy import RetryPolicy
-from app.domain.risk_rules import AcceptanceView, OrderTerms
 from app.domain.surroundings import Clock, Ids, Senders, Wakeups
 from app.venues.port import Venue
 
@@ -100,6 +101,8 @@ class Ports:
     software_version: str
     wait: Callable[[float], None]
     """Let so many seconds pass."""
+    fees: FeeSchedule = field(default_factory=FeeSchedule)
+    """What an execution costs where the venue does not say it."""
 
 
 class UnknownVenue(LookupError):

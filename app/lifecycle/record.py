@@ -7,13 +7,12 @@ and an event of the trader's feed, so that none can be forgotten.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
-from decimal import Decimal
 from uuid import UUID, uuid5
 
 from app.domain import order_events
 from app.domain.audit_chain import canonical, link, time_text
+from app.domain.books import Booked, book, moves_books
 from app.domain.changes import (
     Actor,
     AttemptEnded,
@@ -36,7 +35,6 @@ from app.domain.money import plain
 from app.domain.order_events import OrderEvent, Reason
 from app.domain.order_states import ExecutionState, OrderStatus
 from app.domain.orders import Order
-from app.domain.positions import after_fill
 from app.domain.venue_answers import Execution
 from app.lifecycle.ports import Ports
 
@@ -189,27 +187,22 @@ class Record:
     # -- books ---------------------------------------------------------------------------------------------------------
 
     def _book(self, before: Order, after: Order, event: OrderEvent, execution: Execution | None) -> FillRow | None:
-        cash_freed = before.reserved_cash - after.reserved_cash
-        quantity_freed = before.reserved_quantity - after.reserved_quantity
-        if not cash_freed and not quantity_freed and not isinstance(event, order_events.Filled):
+        if not moves_books(before, after, event):
             return None
         account, position = self._changes.account, self._changes.position
         if account is None or position is None:
             raise BooksNeeded
         self._books_changed = True
-        fill = None
-        if isinstance(event, order_events.Filled):
-            account, position, realized = after_fill(
-                account, position, after.side, event.quantity, event.price, event.commission
-            )
-            fill = self._fill_row(before, event, execution, realized)
-            self._changes.fills.append(fill)
-        self._changes.account = replace(account, reserved=account.reserved - cash_freed)
-        self._changes.position = replace(position, reserved_quantity=position.reserved_quantity - quantity_freed)
+        booked = book(account, position, before, after, event, self._ports.fees)
+        self._changes.account, self._changes.position = booked.account, booked.position
+        if not isinstance(event, order_events.Filled):
+            return None
+        fill = self._fill_row(before, event, execution, booked)
+        self._changes.fills.append(fill)
         return fill
 
     def _fill_row(
-        self, before: Order, event: order_events.Filled, execution: Execution | None, realized: Decimal
+        self, before: Order, event: order_events.Filled, execution: Execution | None, booked: Booked
     ) -> FillRow:
         venue_order_id = (execution.venue_order_id if execution else None) or before.venue_order_id or ""
         identity = f"{before.venue}|{venue_order_id}|{plain(event.cumulative_quantity)}"
@@ -218,11 +211,12 @@ class Record:
             executed_at=execution.executed_at if execution else event.at,
             quantity=event.quantity,
             price=event.price,
-            commission=event.commission,
+            commission=booked.commission,
+            commission_source=booked.commission_source,
             venue_order_id=venue_order_id,
             cumulative_quantity=event.cumulative_quantity,
             execution_id=execution.execution_id if execution else None,
-            realized_pnl=realized,
+            realized_pnl=booked.realized,
             is_late=before.is_closed,
         )
 
@@ -244,7 +238,7 @@ class Record:
         order = exit_of(
             entry, quantity, self._ports.ids.new(), number, self.now, self._ports.policy.first_due(self.now)
         )
-        self._changes.position = replace(position, reserved_quantity=position.reserved_quantity + quantity)
+        self._changes.position = position.holding_back(quantity)
         log: list[LogEntry] = []
         for action in ("SUBMITTED", "APPROVED"):
             fields = {

@@ -21,6 +21,14 @@ LIMITS: Final = (
 # What a holding would bring: the bid; what an oversold one would cost to buy back: the ask.
 _MARK = "CASE WHEN p.quantity < 0 THEN i.ask ELSE i.bid END"
 
+# Cash and all holdings at the last known quotes, of the account `a`; null where a holding never had one, because a sum
+# over the others would be a guess.
+EQUITY: Final = """(SELECT CASE WHEN bool_or(h.mark IS NULL) THEN NULL ELSE a.cash + coalesce(sum(h.worth), 0) END
+    FROM (SELECT p.quantity * m.mark AS worth, m.mark FROM positions p
+        LEFT JOIN LATERAL (SELECT CASE WHEN p.quantity < 0 THEN i.ask ELSE i.bid END AS mark
+            FROM instruments i WHERE i.symbol = p.symbol) m ON true
+        WHERE p.trader_id = a.trader_id AND p.quantity <> 0) h)"""
+
 ACCOUNT = Statement(
     "read_account",
     f"""SELECT a.currency, a.cash, a.reserved,

@@ -46,8 +46,9 @@ WRITE_POSITION = Statement(
 INSERT_FILL = Statement(
     "insert_fill",
     """INSERT INTO fills (id, order_id, trader_id, symbol, side, timestamp, quantity_filled, price_at_fill, venue,
-        commission, venue_order_id, cumulative_quantity, execution_id, realized_pnl, is_late, created_at)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)""",
+        commission, venue_order_id, cumulative_quantity, execution_id, realized_pnl, is_late, created_at,
+        commission_source)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)""",
 )
 
 
@@ -106,6 +107,6 @@ def insert_fill(order: Order, fill: FillRow, at: datetime) -> Call:
         [
             fill.id, order.id, order.trader_id, order.symbol, order.side, fill.executed_at, fill.quantity, fill.price,
             order.venue, fill.commission, fill.venue_order_id, fill.cumulative_quantity, fill.execution_id,
-            fill.realized_pnl, fill.is_late, at,
+            fill.realized_pnl, fill.is_late, at, fill.commission_source,
         ],
     )  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+from app.domain.trading_session import MarketHours
 from app.domain.venue_answers import Quote, VenueInstrument
 from app.storage.transaction import Call, Database, Statement
 
@@ -14,14 +15,17 @@ RECENTLY = timedelta(days=1)
 
 UPSERT = Statement(
     "upsert_instruments",
-    """INSERT INTO instruments (symbol, venue, name, status, tick_size, lot_size, updated_at)
-    SELECT n.symbol, $1, n.name, n.status, n.tick_size, n.lot_size, $7
-    FROM unnest($2::text[], $3::text[], $4::text[], $5::numeric[], $6::numeric[])
-        AS n (symbol, name, status, tick_size, lot_size)
+    """INSERT INTO instruments (symbol, venue, name, status, tick_size, lot_size, always_open, updated_at)
+    SELECT n.symbol, $1, n.name, n.status, n.tick_size, n.lot_size, n.always_open, $8
+    FROM unnest($2::text[], $3::text[], $4::text[], $5::numeric[], $6::numeric[], $7::boolean[])
+        AS n (symbol, name, status, tick_size, lot_size, always_open)
     ON CONFLICT (symbol) DO UPDATE SET venue = excluded.venue, name = excluded.name, status = excluded.status,
-        tick_size = excluded.tick_size, lot_size = excluded.lot_size, updated_at = excluded.updated_at
-    WHERE (instruments.venue, instruments.name, instruments.status, instruments.tick_size, instruments.lot_size)
-        IS DISTINCT FROM (excluded.venue, excluded.name, excluded.status, excluded.tick_size, excluded.lot_size)""",
+        tick_size = excluded.tick_size, lot_size = excluded.lot_size, always_open = excluded.always_open,
+        updated_at = excluded.updated_at
+    WHERE (instruments.venue, instruments.name, instruments.status, instruments.tick_size, instruments.lot_size,
+            instruments.always_open)
+        IS DISTINCT FROM (excluded.venue, excluded.name, excluded.status, excluded.tick_size, excluded.lot_size,
+            excluded.always_open)""",
 )
 # What the venue does not list (any more) cannot be traded there.
 DELIST = Statement(
@@ -38,6 +42,12 @@ STORE_QUOTES = Statement(
     WHERE i.symbol = q.symbol AND q.quoted_at < $7::timestamptz + interval '1 minute'
         AND (i.quoted_at IS NULL OR i.quoted_at <= q.quoted_at
             OR i.quoted_at > $7::timestamptz + interval '1 minute')""",
+)
+STORE_HOURS = Statement(
+    "store_market_hours",
+    """INSERT INTO market_hours (venue, is_open, next_open, next_close, confirmed_at) VALUES ($1, $2, $3, $4, $5)
+    ON CONFLICT (venue) DO UPDATE SET is_open = excluded.is_open, next_open = excluded.next_open,
+        next_close = excluded.next_close, confirmed_at = excluded.confirmed_at""",
 )
 WATCHED = Statement(
     "watched_symbols",
@@ -70,11 +80,17 @@ class PostgresInstruments:
                         ["ACTIVE" if i.tradable else "HALTED" for i in instruments],
                         [i.tick_size for i in instruments],
                         [i.lot_size for i in instruments],
+                        [i.always_open for i in instruments],
                         at,
                     ],
                 ),
                 Call(DELIST, [[i.symbol for i in instruments], at]),
             )
+
+    def store_hours(self, venue: str, hours: MarketHours, at: datetime) -> None:
+        """Keep the venue's clock: what it foretold holds while the venue is away."""
+        with self._database.transaction() as transaction:
+            transaction.finish(Call(STORE_HOURS, [venue, hours.is_open, hours.next_open, hours.next_close, at]))
 
     def watched(self, venue: str, now: datetime) -> list[str]:
         """Symbols whose quotes are worth having: all of a small venue, else what is held or was ordered lately."""

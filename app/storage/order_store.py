@@ -4,11 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
-from typing import TypeVar, cast
+from typing import Literal, TypeVar, cast
 from uuid import UUID
 
+from app.domain.acceptance import (
+    AcceptanceView,
+    EarlierOrder,
+    Instrument,
+    Limits,
+    OrderTerms,
+    RestingOrder,
+    RulePolicy,
+    session_at,
+)
 from app.domain.changes import (
     Accepting,
     BooksNeeded,
@@ -21,15 +31,21 @@ from app.domain.changes import (
     NoSuchOrder,
     Verdict,
 )
+from app.domain.conduct_rules import RATE_WINDOW
 from app.domain.halts import Halt
+from app.domain.money import ZERO
 from app.domain.orders import Order
 from app.domain.positions import Account
-from app.domain.risk_rules import AcceptanceView, EarlierOrder, Instrument, OrderTerms
 from app.domain.surroundings import Clock, Wakeups
+from app.domain.trading_session import MarketHours, Session, session_of
 from app.storage import attempts, books, execution_logs, halts, order_events, orders
+from app.storage.account_reads import EQUITY, LIMITS
 from app.storage.transaction import Call, Database, LostRace, Row, RowBusy, Statement
 
 T = TypeVar("T")
+
+WashTradesOf = Literal["account", "trader", "off"]
+"""Whose resting orders an order must not meet: everybody's in the venue account, the trader's own, nobody's."""
 
 LOCK_ACCOUNT = Statement("lock_account", "SELECT 1 FROM accounts WHERE trader_id = $1 FOR UPDATE")
 # Gate and account in one statement: the row is locked above the join, so after the gate was passed.
@@ -39,11 +55,14 @@ PASS_GATE_AND_LOCK_ACCOUNT = Statement(
     SELECT 1 FROM gate, accounts WHERE trader_id = $1 FOR UPDATE OF accounts""",
 )
 
+# Equity is worked out only where a rule asks for it: with a loss limit, or when a new session begins.
 READ_FOR_ACCEPTANCE = Statement(
     "read_for_acceptance",
     f"""SELECT a.currency, a.cash, a.reserved, a.rate_minute, a.rate_count, a.rate_previous,
-        t.trading_state, t.orders_per_minute, t.limits_version,
-        i.venue, i.status, i.tick_size, i.lot_size, i.bid, i.ask, i.confirmed_at,
+        a.session_on, a.session_equity, a.session_notional,
+        t.trading_state, t.limits_version, {", ".join(f"t.{name}" for name in LIMITS)},
+        i.venue, i.status, i.tick_size, i.lot_size, i.bid, i.ask, i.confirmed_at, i.always_open,
+        m.is_open, m.next_open, m.next_close,
         p.quantity, p.reserved_quantity, p.cost_basis, p.realized_pnl,
         c.seq, c.hash, c.refusal_minute, c.refusals,
         e.id, e.request_fingerprint,
@@ -53,12 +72,29 @@ READ_FOR_ACCEPTANCE = Statement(
             SELECT d.id FROM orders d WHERE d.trader_id = $1 AND d.created_at > $6 AND d.symbol = $2 AND d.side = $4
             AND d.quantity = $5 AND d.order_type = $7::order_type_enum AND d.price IS NOT DISTINCT FROM $8::numeric
             LIMIT 1) END,
+        CASE WHEN t.daily_loss_limit IS NOT NULL OR a.session_on IS NULL OR a.session_on < $9::date THEN
+            {EQUITY} END,
+        CASE WHEN t.max_open_orders IS NOT NULL THEN (
+            SELECT count(*) FROM (SELECT 1 FROM orders o WHERE o.trader_id = $1 AND o.closed_at IS NULL
+            LIMIT t.max_open_orders) counted) END,
+        b.quantity, b.cost, r.price, r.order_id,
         {halts.active_for("$1", "$2")}
     FROM accounts a JOIN traders t ON t.id = a.trader_id
     LEFT JOIN instruments i ON i.symbol = $2
+    LEFT JOIN market_hours m ON m.venue = i.venue
     LEFT JOIN positions p ON p.trader_id = $1 AND p.symbol = $2
     LEFT JOIN audit_chains c ON c.chain_id = $1
     LEFT JOIN orders e ON e.trader_id = $1 AND e.idempotency_key = $3
+    CROSS JOIN LATERAL (
+        SELECT sum(o.quantity - o.filled_quantity) AS quantity,
+            sum((o.quantity - o.filled_quantity) * o.reservation_price) AS cost
+        FROM orders o WHERE o.trader_id = $1 AND o.symbol = $2 AND o.side = 'BUY' AND o.closed_at IS NULL
+            AND $4 = 'BUY'
+            AND (t.max_position_value IS NOT NULL OR t.max_position_quantity IS NOT NULL OR p.quantity < 0)) b
+    LEFT JOIN LATERAL resting_against(
+        $2, CASE WHEN $7 = 'STOP' THEN NULL WHEN $4 = 'BUY' THEN 'SELL' ELSE 'BUY' END,
+        CASE WHEN i.confirmed_at >= $10::timestamptz THEN CASE $4 WHEN 'BUY' THEN i.bid ELSE i.ask END END,
+        $1, $11::boolean) r ON true
     WHERE a.trader_id = $1""",
 )
 # Exact, but as long as the limit: asked only when the two minute counters cannot exclude that the limit is reached.
@@ -70,8 +106,8 @@ COUNT_LAST_MINUTE = Statement(
 )
 RESERVE = Statement(
     "reserve",
-    """UPDATE accounts SET reserved = $2, rate_minute = $3, rate_count = $4, rate_previous = $5, updated_at = $6
-    WHERE trader_id = $1""",
+    """UPDATE accounts SET reserved = $2, rate_minute = $3, rate_count = $4, rate_previous = $5, updated_at = $6,
+    session_on = $7, session_equity = $8, session_notional = $9 WHERE trader_id = $1""",
 )
 
 
@@ -86,14 +122,16 @@ class PostgresOrders:
         *,
         orders_per_minute: int = 100,
         duplicate_window_seconds: float = 5,
-        reference_max_age_seconds: float = 60,
+        rule_policy: RulePolicy | None = None,
+        wash_trades_of: WashTradesOf = "account",
     ) -> None:
         self._database = database
         self._wakeups = wakeups
         self._clock = clock
         self._orders_per_minute = orders_per_minute
         self._duplicate_window = timedelta(seconds=duplicate_window_seconds)
-        self._reference_max_age = timedelta(seconds=reference_max_age_seconds)
+        self._rule_policy = rule_policy or RulePolicy()
+        self._own_resting_orders_only = {"account": False, "trader": True, "off": None}[wash_trades_of]
 
     # -- one order -----------------------------------------------------------------------------------------------------
 
@@ -178,6 +216,7 @@ class PostgresOrders:
     ) -> None:
         """See OrderStore.accept."""
         now = self._clock.now()
+        today = session_of(now)
         payloads: list[bytes] = []
         last_seq: str | None = None
         with self._database.transaction(_as_trader(trader_id)) as transaction:
@@ -190,22 +229,23 @@ class PostgresOrders:
                     READ_FOR_ACCEPTANCE,
                     [
                         trader_id, terms.symbol, terms.idempotency_key, terms.side, terms.quantity, window,
-                        terms.order_type, terms.price,
+                        terms.order_type, terms.price, today, now - self._rule_policy.reference_max_age,
+                        self._own_resting_orders_only,
                     ],
                 ),
             )  # fmt: skip
             if not rows:
                 raise NoSuchOrder(f"trader {trader_id} has no account")
             now = self._clock.now()  # under the lock: the order of acceptance is the order of these times
-            rate = _Rate.of(rows[0], now, self._orders_per_minute)
+            rate = _Rate.of(rows[0][3:6], now, rows[0][_ORDERS_PER_MINUTE] or self._orders_per_minute)
             if rate.may_be_reached:
-                rate.count(transaction.fetch(Call(COUNT_LAST_MINUTE, [trader_id, now - _MINUTE, rate.limit])))
-            view, chain = self._view(trader_id, terms, rows[0], rate, now)
+                rate.count(transaction.fetch(Call(COUNT_LAST_MINUTE, [trader_id, now - RATE_WINDOW, rate.limit])))
+            view, chain = self._view(trader_id, terms, rows[0], rate, today, now)
             accepting = decide(view, chain)
             if accepting.changes is not None:
                 changes = accepting.changes
                 payloads = [order_events.encode(event.document) for event in changes.feed]
-                reserve = rate.reserve(changes.account or view.account, now)
+                reserve = rate.reserve(changes.account or view.account, accepting.session or view.session, now)
                 last_seq = transaction.finish(*_writes(changes, payloads, reserve), returning=order_events.LAST_SEQ)
             elif accepting.refusal is not None:
                 transaction.fetch(execution_logs.lock_chain(chain.chain_id, trader_id))
@@ -214,31 +254,43 @@ class PostgresOrders:
             self._wake(accepting.changes, payloads, last_seq)
 
     def _view(
-        self, trader_id: UUID, terms: OrderTerms, row: Row, rate: _Rate, now: datetime
+        self, trader_id: UUID, terms: OrderTerms, row: Row, rate: _Rate, today: date, now: datetime
     ) -> tuple[AcceptanceView, ChainHead]:
         (
-            currency, cash, reserved, _, _, _, trading_state, _, limits_version, venue, status, tick, lot, bid, ask,
-            confirmed_at, quantity, reserved_quantity, basis, realized, chain_seq, chain_hash,
-            refusal_minute, refusals, earlier_id, earlier_fingerprint, earlier_event, repeats, halt,
-        ) = row  # fmt: skip
+            currency, cash, reserved, _, _, _, session_on, session_equity, session_notional, trading_state, version,
+        ) = row[:_LIMITS_FROM]  # fmt: skip
+        limits = dict(zip(LIMITS, row[_LIMITS_FROM:_LIMITS_TO], strict=True))
+        (
+            venue, status, tick, lot, bid, ask, confirmed_at, always_open, is_open, next_open, next_close, quantity,
+            reserved_quantity, basis, realized, chain_seq, chain_hash, refusal_minute, refusals, earlier_id,
+            earlier_fingerprint, earlier_event, repeats, equity, open_orders, pending_quantity, pending_cost,
+            resting_price, resting_id, halt,
+        ) = row[_LIMITS_TO:]  # fmt: skip
+        stored = None if session_on is None else Session(session_on, session_equity, session_notional)
         view = AcceptanceView(
             account=Account(trader_id, currency, cash, reserved),
             position=books.position_from(terms.symbol, quantity, reserved_quantity, basis, realized),
             instrument=None
             if venue is None
-            else Instrument(terms.symbol, venue, status, tick, lot, bid, ask, confirmed_at),
+            else Instrument(terms.symbol, venue, status, tick, lot, bid, ask, confirmed_at, always_open),
             earlier=None
             if earlier_id is None
             else EarlierOrder(earlier_id, bytes(earlier_fingerprint), earlier_event.encode()),
             repeats=repeats,
             trading_state=trading_state,
             halt=halts.from_text(halt),
-            orders_per_minute=rate.limit,
+            limits=Limits(version=version, **{**limits, "orders_per_minute": rate.limit}),
             orders_in_last_minute=rate.in_last_minute,
             oldest_in_window=rate.oldest,
-            limits_version=limits_version,
             now=now,
-            reference_max_age=self._reference_max_age,
+            session=session_at(today, stored, equity),
+            policy=self._rule_policy,
+            equity=equity,
+            pending_quantity=pending_quantity or ZERO,
+            pending_cost=pending_cost or ZERO,
+            open_orders=open_orders or 0,
+            market=None if is_open is None else MarketHours(is_open, next_open, next_close),
+            resting=None if resting_price is None else RestingOrder(resting_price, resting_id),
         )
         return view, execution_logs.head(trader_id, chain_seq, chain_hash, refusal_minute, refusals)
 
@@ -294,6 +346,9 @@ class PostgresOrders:
 
 
 _MINUTE = timedelta(minutes=1)
+_LIMITS_FROM = 11
+_LIMITS_TO = _LIMITS_FROM + len(LIMITS)
+_ORDERS_PER_MINUTE = _LIMITS_FROM + LIMITS.index("orders_per_minute")
 
 
 class _Rate:
@@ -309,9 +364,8 @@ class _Rate:
         self.oldest: datetime | None = None
 
     @classmethod
-    def of(cls, row: Row, now: datetime, default_limit: int) -> _Rate:
-        minute, count, previous = row[3:6]
-        limit = default_limit if row[7] is None else row[7]
+    def of(cls, counters: Row, now: datetime, limit: int) -> _Rate:
+        minute, count, previous = counters
         this_minute = now.replace(second=0, microsecond=0)
         if isinstance(minute, datetime) and minute > this_minute:
             this_minute = minute  # another process is ahead by a little: never give its counter back
@@ -326,8 +380,14 @@ class _Rate:
     def count(self, rows: Sequence[Row]) -> None:
         self.in_last_minute, self.oldest = rows[0]
 
-    def reserve(self, account: Account, now: datetime) -> Call:
-        return Call(RESERVE, [account.trader_id, account.reserved, self.minute, self._count + 1, self._previous, now])
+    def reserve(self, account: Account, session: Session, now: datetime) -> Call:
+        return Call(
+            RESERVE,
+            [
+                account.trader_id, account.reserved, self.minute, self._count + 1, self._previous, now,
+                session.on, session.start_equity, session.notional,
+            ],
+        )  # fmt: skip
 
 
 def _as_trader(trader_id: UUID | None) -> Mapping[str, str]:

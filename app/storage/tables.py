@@ -15,6 +15,7 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    Date,
     DateTime,
     Dialect,
     ForeignKey,
@@ -141,6 +142,8 @@ traders: Final = Table(
     ),
 )
 
+Index("idx_traders_with_loss_limit", traders.c.id, postgresql_where=traders.c.daily_loss_limit.is_not(None))
+
 api_keys: Final = Table(
     "api_keys",
     metadata,
@@ -204,7 +207,13 @@ accounts: Final = Table(
     Column("rate_count", Integer, nullable=False, server_default=text("0")),
     Column("rate_previous", Integer, nullable=False, server_default=text("0")),
     Column("updated_at", TIME, nullable=False),
+    # The exchange's day: its date, equity when it began, the worth of all orders accepted since.
+    Column("session_on", Date),
+    Column("session_equity", MONEY),
+    Column("session_notional", MONEY, nullable=False, server_default=text("0")),
+    Column("loss_limit_hit_on", Date),
     CheckConstraint("reserved >= 0", name="accounts_reserved_check"),
+    CheckConstraint("session_notional >= 0", name="accounts_session_notional_check"),
 )
 
 # Apart from accounts, so that it can be locked last (I12).
@@ -245,8 +254,20 @@ instruments: Final = Table(
     Column("quoted_at", TIME),
     Column("confirmed_at", TIME),
     Column("updated_at", TIME, nullable=False),
+    Column("always_open", Boolean, nullable=False, server_default=text("false")),
     _one_of("instruments", "status", "ACTIVE", "HALTED", "DELISTED", "RESTRICTED"),
     *_positive("instruments", "tick_size", "lot_size"),
+)
+
+# A venue's clock as it was last heard.
+market_hours: Final = Table(
+    "market_hours",
+    metadata,
+    Column("venue", Text, primary_key=True),
+    Column("is_open", Boolean, nullable=False),
+    Column("next_open", TIME),
+    Column("next_close", TIME),
+    Column("confirmed_at", TIME, nullable=False),
 )
 
 orders: Final = Table(
@@ -365,6 +386,20 @@ Index("idx_orders_other_venue_orders", orders.c.other_venue_orders, postgresql_u
     postgresql_where=text("other_venue_orders <> '{}'::text[]"))  # fmt: skip
 Index("idx_orders_unprotected", orders.c.trader_id, postgresql_where=text("is_unprotected"))
 Index("idx_orders_parent", orders.c.parent_id, postgresql_where=orders.c.parent_id.is_not(None))
+Index(
+    "idx_orders_open",
+    orders.c.trader_id,
+    orders.c.symbol,
+    orders.c.side,
+    postgresql_where=orders.c.closed_at.is_(None),
+)
+Index(
+    "idx_orders_resting",
+    orders.c.symbol,
+    orders.c.side,
+    orders.c.price,
+    postgresql_where=text("closed_at IS NULL AND order_type = 'LIMIT'"),
+)
 Index("idx_orders_stray", orders.c.stray_due_at, postgresql_where=orders.c.stray_due_at.is_not(None))
 
 halts: Final = Table(
@@ -444,6 +479,8 @@ fills: Final = Table(
     Column("is_late", Boolean, nullable=False, server_default=text("false")),
     Column("position", BigInteger, Identity(always=True), nullable=False),
     Column("created_at", TIME, nullable=False),
+    Column("commission_source", Text, nullable=False, server_default="VENUE"),
+    _one_of("fills", "commission_source", "VENUE", "FEE_SCHEDULE"),
     # I6: a stream, a poll and a back-fill name the same fill by these three.
     UniqueConstraint("venue", "venue_order_id", "cumulative_quantity", name="fills_identity"),
     _of_order(),

@@ -15,6 +15,7 @@ from email.utils import parsedate_to_datetime
 from typing import ParamSpec, TypeVar
 from urllib.parse import quote
 
+from app.domain.trading_session import MarketHours
 from app.domain.venue_answers import (
     NONSENSE,
     UNREADABLE,
@@ -33,6 +34,7 @@ from app.domain.venue_answers import (
     Quote,
     SubmitAnswer,
     VenueCapabilities,
+    VenueHoldings,
     VenueInstrument,
 )
 from app.venues import alpaca_wire as wire
@@ -255,6 +257,33 @@ class AlpacaVenue:
         if answer.status != 200:
             return self._unknown(answer)
         return self._believed(answer, wire.instruments_of, answer.body)
+
+    def market_hours(self) -> MarketHours | OutcomeUnknown:
+        answer = self._call("GET", "/v2/clock", Urgency.LAST)
+        if isinstance(answer, OutcomeUnknown):
+            return answer
+        if answer.status != 200:
+            return self._unknown(answer)
+        return self._believed(answer, wire.market_hours_of, answer.body)
+
+    def holdings(self) -> VenueHoldings | OutcomeUnknown:
+        """Two calls, so an execution may fall between them: whoever compares, compares again."""
+        deadline = self._deadline()
+        cash = self._account_page("/v2/account", wire.cash_of, deadline)
+        if isinstance(cash, OutcomeUnknown):
+            return cash
+        positions = self._account_page("/v2/positions", wire.positions_of, deadline)
+        if isinstance(positions, OutcomeUnknown):
+            return positions
+        return VenueHoldings(*cash, positions)
+
+    def _account_page(self, target: str, read: Callable[[bytes], T], deadline: float) -> T | OutcomeUnknown:
+        answer = self._call("GET", target, Urgency.LAST, deadline=deadline, max_bytes=_ASSETS_BYTES)
+        if isinstance(answer, OutcomeUnknown):
+            return answer
+        if answer.status != 200:
+            return self._unknown(answer)
+        return self._believed(answer, read, answer.body)
 
     def close(self) -> None:
         self._trading.close()

@@ -13,6 +13,7 @@ from typing import TypeVar
 
 import msgspec
 
+from app.domain.trading_session import MarketHours
 from app.domain.venue_answers import (
     Execution,
     OrderInstruction,
@@ -29,6 +30,7 @@ T = TypeVar("T")
 _INTEGER_DIGITS = 12
 _DECIMAL_PLACES = 9
 _AVERAGE_DECIMAL_PLACES = 18  # an average divides, so it has more places than what it was made of
+_STORED_DECIMAL_PLACES = 18  # of a sum of money
 _TEXT_LENGTH = 128  # Alpaca's longest client order id
 
 _EQUITY_TICK = Decimal("0.01")  # currency per share, for prices from 1.00; the venue itself refuses finer ones
@@ -106,8 +108,27 @@ class AssetWire(msgspec.Struct):
     tradable: bool
     name: str | None = None
     fractionable: bool = False
+    asset_class: str = msgspec.field(default="us_equity", name="class")
     price_increment: Decimal | None = None
     min_trade_increment: Decimal | None = None
+
+
+class ClockWire(msgspec.Struct):
+    is_open: bool
+    next_open: datetime
+    next_close: datetime
+
+
+class AccountWire(msgspec.Struct):
+    cash: Decimal
+    currency: str = "USD"
+
+
+class PositionWire(msgspec.Struct):
+    symbol: str
+    qty: Decimal
+    side: str
+    asset_class: str = "us_equity"
 
 
 class _QuoteWire(msgspec.Struct):
@@ -156,6 +177,9 @@ ORDER = msgspec.json.Decoder(OrderWire)
 ORDERS = msgspec.json.Decoder(list[OrderWire])
 ACTIVITIES = msgspec.json.Decoder(list[ActivityWire])
 ASSETS = msgspec.json.Decoder(list[AssetWire])
+CLOCK = msgspec.json.Decoder(ClockWire)
+ACCOUNT = msgspec.json.Decoder(AccountWire)
+POSITIONS = msgspec.json.Decoder(list[PositionWire])
 QUOTES = msgspec.json.Decoder(QuotesWire)
 ERROR = msgspec.json.Decoder(ErrorWire)
 FRAME = msgspec.json.Decoder(FrameWire)
@@ -388,6 +412,31 @@ def quotes_of(body: bytes, wanted: Sequence[str]) -> list[Quote]:
     return quotes
 
 
+def cash_of(body: bytes) -> tuple[Decimal, str]:
+    """Cash, which may be below zero, and its currency. Raises `Unreadable`, `Nonsense`."""
+    account = decode(ACCOUNT, body)
+    cash = amount(abs(account.cash), "cash", _STORED_DECIMAL_PLACES)
+    return (cash if account.cash >= 0 else -cash), identifier(account.currency, "currency")
+
+
+def positions_of(body: bytes) -> dict[str, Decimal]:
+    """Quantity by symbol, below zero for a short one. Raises `Unreadable`, `Nonsense`."""
+    held: dict[str, Decimal] = {}
+    for position in decode(POSITIONS, body):
+        symbol = identifier(position.symbol, "symbol")
+        quantity = amount(abs(position.qty), "qty")
+        if symbol in held:
+            raise Nonsense("two positions of one symbol")
+        held[symbol] = -quantity if position.side == "short" or position.qty < 0 else quantity
+    return held
+
+
+def market_hours_of(body: bytes) -> MarketHours:
+    """Raises `Unreadable`, `Nonsense`."""
+    clock = decode(CLOCK, body)
+    return MarketHours(clock.is_open, moment(clock.next_open, "next opening"), moment(clock.next_close, "next closing"))
+
+
 def instruments_of(body: bytes) -> list[VenueInstrument]:
     """One instrument per symbol: symbols are used again after a delisting, and then the tradable one counts.
 
@@ -407,6 +456,7 @@ def instruments_of(body: bytes) -> list[VenueInstrument]:
             tradable=asset.tradable and asset.status == "active",
             tick_size=tick,
             lot_size=lot,
+            always_open=asset.asset_class == "crypto",
         )
         known = by_symbol.get(instrument.symbol)
         if known is None or instrument.tradable > known.tradable:

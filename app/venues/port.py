@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
+from app.domain.trading_session import MarketHours
 from app.domain.venue_answers import (
     CancelAnswer,
     Execution,
@@ -28,10 +29,11 @@ from app.domain.venue_answers import (
     SubmitAnswer,
     TradeUpdate,
     VenueCapabilities,
+    VenueHoldings,
     VenueInstrument,
 )
 
-__all__ = ["StreamLost", "TradeStream", "Venue", "VenueLists"]
+__all__ = ["StreamLost", "TradeStream", "Venue", "VenueLists", "VenueWithAccount"]
 
 
 class Venue(Protocol):
@@ -64,7 +66,6 @@ class Venue(Protocol):
     def quotes(self, symbols: Sequence[str]) -> Sequence[Quote] | OutcomeUnknown: ...
 
     def instruments(self) -> Sequence[VenueInstrument] | OutcomeUnknown: ...
-
     def close(self) -> None: ...
 
 
@@ -86,6 +87,18 @@ class VenueLists(Protocol):
         self, reports: Sequence[OrderReport], since: datetime
     ) -> Mapping[str, Sequence[Execution]] | OutcomeUnknown:
         """Executions of all these orders from `since` (aware UTC) on, oldest first, by the venue's order id."""
+        ...
+
+
+class VenueWithAccount(Venue, Protocol):
+    """What is asked beside the life of orders: the venue's clock, and its own books of our account."""
+
+    def market_hours(self) -> MarketHours | OutcomeUnknown:
+        """Whether the market is open, and when that changes next."""
+        ...
+
+    def holdings(self) -> VenueHoldings | OutcomeUnknown:
+        """Cash and positions of the venue account, as the venue has them now."""
         ...
 
 

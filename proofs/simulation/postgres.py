@@ -28,9 +28,11 @@ _EMPTIED = (
     "halts", "execution_logs", "order_events", "fills", "order_attempts", "audit_chains", "orders", "positions",
     "accounts", "event_counters", "instruments", "traders",
 )  # fmt: skip
+_ACCOUNTS = ("cash", "reserved", "session_on", "session_equity", "session_notional")
 _FILLS = (
     "id", "order_id", "trader_id", "symbol", "side", "timestamp", "quantity_filled", "price_at_fill", "venue",
     "commission", "venue_order_id", "cumulative_quantity", "execution_id", "realized_pnl", "is_late", "created_at",
+    "commission_source",
 )  # fmt: skip
 _ATTEMPTS = (
     "trader_id",
@@ -139,7 +141,7 @@ class SimulationServer:
                     (trader_id, str(trader_id), at, at, trader_id, account["cash"], at, trader_id),
                 )
             for symbol, instrument in tables.instruments.items():
-                names = ("venue", "status", "tick_size", "lot_size", "bid", "ask", "confirmed_at")
+                names = ("venue", "status", "tick_size", "lot_size", "bid", "ask", "confirmed_at", "always_open")
                 at = instrument["confirmed_at"]
                 cursor.execute(
                     f"INSERT INTO instruments (symbol, name, updated_at, {', '.join(names)}) "
@@ -159,7 +161,7 @@ class SimulationServer:
         """Where the database and the double do not have the same rows."""
         ours: dict[str, dict[Any, Any]] = {
             "orders": {key: tuple(row[name] for name in orders.COLUMNS) for key, row in tables.orders.items()},
-            "accounts": {key: (row["cash"], row["reserved"]) for key, row in tables.accounts.items()},
+            "accounts": {key: tuple(row[name] for name in _ACCOUNTS) for key, row in tables.accounts.items()},
             "positions": {
                 key: tuple(row[name] for name in ("quantity", "reserved_quantity", "cost_basis", "realized_pnl"))
                 for key, row in tables.positions.items()
@@ -182,7 +184,7 @@ class SimulationServer:
         }
         theirs = {
             "orders": self._rows(f"SELECT id, {', '.join(orders.COLUMNS)} FROM orders", 1),
-            "accounts": self._rows("SELECT trader_id, cash, reserved FROM accounts", 1),
+            "accounts": self._rows(f"SELECT trader_id, {', '.join(_ACCOUNTS)} FROM accounts", 1),
             "positions": self._rows(
                 "SELECT trader_id, symbol, quantity, reserved_quantity, cost_basis, realized_pnl FROM positions", 2
             ),

@@ -10,7 +10,7 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Callable, Hashable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from functools import cache
 from typing import Any, Protocol, cast
@@ -18,6 +18,7 @@ from uuid import UUID
 
 from app.domain.changes import StoreRefused
 from app.storage import orders
+from app.storage.account_reads import LIMITS
 from app.storage.transaction import Call, LostRace, Row
 
 Record = dict[str, Any]
@@ -249,9 +250,12 @@ class Tables:
 
     def _read_for_acceptance(
         self, _: Take, trader_id: UUID, symbol: str, key: str, side: str, quantity: Decimal,
-        window: datetime | None, order_type: str, price: Decimal | None,
+        window: datetime | None, order_type: str, price: Decimal | None, today: date, _fresh_from: datetime,
+        own_resting_orders_only: bool | None,
     ) -> list[Row]:  # fmt: skip
         account, trader = self.accounts[trader_id], self.traders[trader_id]
+        if own_resting_orders_only is not None or any(trader.get(name) for name in LIMITS):
+            raise NotImplementedError("the double knows neither limits nor an order book")
         instrument = self.instruments.get(symbol, {})
         position = self.positions.get((trader_id, symbol), {})
         chain = self.chains.get(trader_id, {})
@@ -266,20 +270,38 @@ class Tables:
              tuple(order[name] for name in ("symbol", "side", "quantity", "order_type", "price"))),
             None,
         )  # fmt: skip
+        buys = [order for order in mine if side == order["side"] == "BUY" and order["symbol"] == symbol
+                and order["closed_at"] is None and position.get("quantity", 0) < 0]  # fmt: skip
+        leaves = [order["quantity"] - order["filled_quantity"] for order in buys]
+        costs = [left * order["reservation_price"] for left, order in zip(leaves, buys, strict=True)]
+        begins = account["session_on"] is None or account["session_on"] < today
         return [
             (
                 *(account[name] for name in ("currency", "cash", "reserved")),
                 *(account[name] for name in ("rate_minute", "rate_count", "rate_previous")),
-                trader["trading_state"], trader["orders_per_minute"], trader["limits_version"],
+                *(account[name] for name in ("session_on", "session_equity", "session_notional")),
+                trader["trading_state"], trader["limits_version"], *(trader.get(name) for name in LIMITS),
                 *(instrument.get(name)
-                  for name in ("venue", "status", "tick_size", "lot_size", "bid", "ask", "confirmed_at")),
+                  for name in ("venue", "status", "tick_size", "lot_size", "bid", "ask", "confirmed_at",
+                               "always_open")),
+                None, None, None,  # the venue's clock was never heard
                 *(position.get(name) for name in ("quantity", "reserved_quantity", "cost_basis", "realized_pnl")),
                 *(chain.get(name) for name in ("seq", "hash", "refusal_minute", "refusals")),
                 None if earlier is None else earlier["id"],
                 None if earlier is None else earlier["request_fingerprint"],
-                first, repeats, self.active_halt(trader_id, symbol),
+                first, repeats, self._equity(trader_id) if begins else None, None,
+                sum(leaves) if leaves else None, sum(costs) if costs else None, None, None,
+                self.active_halt(trader_id, symbol),
             )
         ]  # fmt: skip
+
+    def _equity(self, trader_id: UUID) -> Decimal:
+        worth = self.accounts[trader_id]["cash"]
+        for (owner, symbol), position in self.positions.items():
+            if owner == trader_id:
+                mark = self.instruments[symbol]["ask" if position["quantity"] < 0 else "bid"]
+                worth += position["quantity"] * mark
+        return Decimal(worth)
 
     def _count_last_minute(self, _: Take, trader_id: UUID, since: datetime, limit: int) -> list[Row]:
         times = sorted(
@@ -290,12 +312,16 @@ class Tables:
         return [(len(times), min(times, default=None))]
 
     def _reserve(
-        self, take: Take, trader_id: UUID, reserved: Decimal, minute: datetime, count: int, previous: int, at: datetime
-    ) -> None:
+        self, take: Take, trader_id: UUID, reserved: Decimal, minute: datetime, count: int, previous: int, at: datetime,
+        session_on: date, session_equity: Decimal | None, session_notional: Decimal,
+    ) -> None:  # fmt: skip
         take(("account", trader_id))
         account = self.accounts[trader_id]
         rate = {"rate_minute": minute, "rate_count": count, "rate_previous": previous}
-        self._put(self.accounts, trader_id, {**account, "reserved": reserved, **rate, "updated_at": at})
+        session = {
+            "session_on": session_on, "session_equity": session_equity, "session_notional": session_notional,
+        }  # fmt: skip
+        self._put(self.accounts, trader_id, {**account, "reserved": reserved, **rate, **session, "updated_at": at})
 
     # -- books ---------------------------------------------------------------------------------------------------------
 
@@ -318,7 +344,7 @@ class Tables:
         names = (
             "id", "order_id", "trader_id", "symbol", "side", "timestamp", "quantity_filled", "price_at_fill", "venue",
             "commission", "venue_order_id", "cumulative_quantity", "execution_id", "realized_pnl", "is_late",
-            "created_at",
+            "created_at", "commission_source",
         )  # fmt: skip
         row = dict(zip(names, values, strict=True))
         identity = (row["venue"], row["venue_order_id"], row["cumulative_quantity"])
@@ -462,8 +488,9 @@ class Tables:
         self.traders[trader_id] = {"trading_state": "ACTIVE", "orders_per_minute": None, "limits_version": 1}
         never = datetime.min.replace(tzinfo=UTC)
         self.accounts[trader_id] = {
-            "currency": "USD", "cash": cash, "reserved": Decimal(0), "rate_minute": never,
-            "rate_count": 0, "rate_previous": 0, "updated_at": at,
+            "currency": "USD", "cash": cash, "reserved": Decimal(0), "session_on": None,
+            "session_equity": None, "session_notional": Decimal(0), "rate_minute": never, "rate_count": 0,
+            "rate_previous": 0, "updated_at": at,
         }  # fmt: skip
         self.heads[trader_id] = 0
 

@@ -13,6 +13,7 @@ from decimal import Decimal
 from random import Random
 from uuid import UUID
 
+from app.domain.acceptance import RulePolicy
 from app.domain.changes import Actor
 from app.domain.retry_policy import RetryPolicy
 from app.domain.time_ordered_ids import RANDOM_BITS, time_ordered_uuid
@@ -111,6 +112,7 @@ class World:
             self.tables.instruments[symbol] = {
                 "venue": "fake", "status": "ACTIVE", "tick_size": Decimal("0.01"), "lot_size": Decimal(1),
                 "bid": Decimal("149.99"), "ask": Decimal("150.01"), "confirmed_at": START + timedelta(minutes=10),
+                "always_open": True,
             }  # fmt: skip
             self.tables.positions[trader_id, symbol] = {
                 "quantity": Decimal(150), "reserved_quantity": Decimal(0), "cost_basis": Decimal(15_000),
@@ -166,7 +168,13 @@ class World:
         ports = self._ports[process] = Ports(
             clock=clock,
             ids=Ids(self.scheduler, clock),
-            store=PostgresOrders(database, wakeups, clock, reference_max_age_seconds=86_400),
+            store=PostgresOrders(
+                database,
+                wakeups,
+                clock,
+                rule_policy=RulePolicy(reference_max_age=timedelta(days=1)),
+                wash_trades_of="off",  # the double keeps no order book
+            ),
             senders=Senders(process, self.senders),
             wakeups=wakeups,
             policy=RetryPolicy(),

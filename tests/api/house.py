@@ -24,6 +24,7 @@ from app.domain.changes import Actor
 from app.domain.halts import Halt, HaltScope
 from app.domain.orders import Order
 from app.domain.retry_policy import RetryPolicy
+from app.domain.trading_session import MarketHours
 from app.domain.venue_answers import ClientIdUniqueness, Quote, VenueCapabilities, VenueInstrument
 from app.lifecycle.advance import advance
 from app.lifecycle.halts import HaltDesk, impose
@@ -214,8 +215,14 @@ class House:
         """Two symbols that can be traded, with fresh quotes, and one that is halted."""
         self.rows("UPDATE instruments SET quoted_at = NULL")
         self.list_instruments(instrument("AAPL"), instrument("MSFT"), instrument("HALT", tradable=False))
+        self.open_hours(MarketHours(is_open=True, next_open=None, next_close=None))
         self.quote("AAPL", "150.00", "150.10")
         self.quote("MSFT", "300.00", "300.20")
+
+    def open_hours(self, hours: MarketHours) -> None:
+        """What the venue's clock says."""
+        with closing(self._worker()) as worker:
+            PostgresInstruments(worker).store_hours("simulator", hours, datetime.now(UTC))
 
     def list_instruments(self, *instruments: VenueInstrument) -> None:
         with closing(self._worker()) as worker:

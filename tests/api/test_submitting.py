@@ -50,6 +50,7 @@ def test_requests_may_spell_the_same_thing_in_several_ways(
 
 def test_no_digit_of_a_json_number_is_lost(house: House, ann: Client) -> None:
     house.rows("UPDATE instruments SET tick_size = 0.000000001, lot_size = 0.000000001")
+    house.quote("AAPL", "12345", "12346")
     body = '{"symbol":"AAPL","side":"BUY","quantity":0.123456789,"order_type":"LIMIT","price":12345.678901234}'
     answer = ann.submit_body(body)
     assert answer.status_code == 201, answer.text

@@ -10,7 +10,8 @@ import pytest
 
 from app.domain.orders import OrderType, Side, TimeInForce
 from app.domain.positions import Account, Position
-from app.domain.risk_rules import AcceptanceView, Instrument, OrderTerms, denials
+from app.domain.risk_rules import AcceptanceView, Instrument, Limits, OrderTerms, denials
+from app.domain.trading_session import MarketHours, Session
 from tests.domain.orders import NOON, ORDER_ID, an_order
 
 TERMS = OrderTerms(
@@ -23,8 +24,9 @@ VIEW = AcceptanceView(
     instrument=Instrument(
         "AAPL", "fake", "ACTIVE", Decimal("0.01"), Decimal(1), Decimal("99.99"), Decimal("100.01"), NOON
     ),
-    earlier=None, repeats=None, trading_state="ACTIVE", orders_per_minute=3, orders_in_last_minute=0,
-    oldest_in_window=None, limits_version=1, now=NOON, reference_max_age=timedelta(seconds=60),
+    earlier=None, repeats=None, trading_state="ACTIVE", limits=Limits(3), orders_in_last_minute=0,
+    oldest_in_window=None, now=NOON, session=Session(NOON.date(), Decimal(2000)), equity=Decimal(2000),
+    market=MarketHours(True, None, None),
 )  # fmt: skip
 
 
@@ -80,7 +82,7 @@ def test_a_repetition_needs_to_be_confirmed() -> None:
 
 @pytest.mark.parametrize(("state", "side", "expected"), [
     ("HALTED", Side.BUY, ["TRADING_HALTED"]), ("HALTED", Side.SELL, ["TRADING_HALTED"]),
-    ("REDUCING", Side.BUY, ["TRADING_HALTED"]), ("REDUCING", Side.SELL, []),
+    ("REDUCING", Side.BUY, ["TRADING_REDUCING"]), ("REDUCING", Side.SELL, []),
 ])  # fmt: skip
 def test_a_halt_stops_what_it_should(state: str, side: Side, expected: list[str]) -> None:
     assert codes(replace(TERMS, side=side, quantity=Decimal(5)), replace(VIEW, trading_state=state)) == expected

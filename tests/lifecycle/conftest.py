@@ -13,11 +13,11 @@ from uuid import UUID, uuid4
 import psycopg2
 import pytest
 
+from app.domain.acceptance import OrderTerms
 from app.domain.changes import Actor
 from app.domain.halts import Halt, HaltScope
 from app.domain.orders import Order, OrderType, Side, TimeInForce
 from app.domain.retry_policy import RetryPolicy
-from app.domain.risk_rules import OrderTerms
 from app.domain.time_ordered_ids import RANDOM_BITS, time_ordered_uuid
 from app.domain.venue_answers import ClientIdUniqueness, VenueCapabilities
 from app.lifecycle.accept import AcceptancePolicy, AcceptedOrder, Refusal, accept
@@ -146,6 +146,10 @@ class House:
 
     def add_instrument(self, symbol: str, bid: str, ask: str) -> None:
         now = self.clock.now()
+        self.sql(
+            "INSERT INTO market_hours (venue, is_open, confirmed_at) VALUES (%s, true, %s) ON CONFLICT DO NOTHING",
+            self.venue.name, now,
+        )  # fmt: skip
         self.sql(
             "INSERT INTO instruments (symbol, venue, name, status, tick_size, lot_size, bid, ask, quoted_at, "
             "confirmed_at, updated_at) VALUES (%s, %s, %s, 'ACTIVE', 0.01, 1, %s, %s, %s, %s, %s)",

@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 
+from app.domain.trading_session import MarketHours
 from app.domain.venue_answers import (
     Accepted,
     CancelAnswer,
@@ -35,6 +36,7 @@ from app.domain.venue_answers import (
     SubmitAnswer,
     TradeUpdate,
     VenueCapabilities,
+    VenueHoldings,
     VenueInstrument,
     VenueOrderStatus,
 )
@@ -64,6 +66,8 @@ class Fault(StrEnum):
     ORDERS_ERROR = "orders error"
     QUOTES_ERROR = "quotes error"
     INSTRUMENTS_ERROR = "instruments error"
+    MARKET_HOURS_ERROR = "market_hours error"
+    HOLDINGS_ERROR = "holdings error"
 
     @property
     def method(self) -> str:
@@ -164,6 +168,10 @@ class FakeVenue:
         """Everything the venue's stream has said."""
         self.current_quotes: dict[str, Quote] = {}
         self.listed: list[VenueInstrument] = []
+        self.cash = Decimal(10**9)
+        self.held_before: dict[str, Decimal] = {}
+        """Positions that no order of ours explains."""
+        self.hours = MarketHours(is_open=True, next_open=None, next_close=None)
 
     @property
     def name(self) -> str:
@@ -327,6 +335,21 @@ class FakeVenue:
 
     def instruments(self) -> Sequence[VenueInstrument] | OutcomeUnknown:
         return list(self.listed) if self._meet("instruments", "") is None else _error()
+
+    def market_hours(self) -> MarketHours | OutcomeUnknown:
+        return self.hours if self._meet("market_hours", "") is None else _error()
+
+    def holdings(self) -> VenueHoldings | OutcomeUnknown:
+        if self._meet("holdings", "") is not None:
+            return _error()
+        cash, positions = self.cash, dict(self.held_before)
+        for order in self.ledger:
+            sign = 1 if order.instruction.side == "BUY" else -1
+            for execution in order.executions:
+                symbol = order.instruction.symbol
+                positions[symbol] = positions.get(symbol, Decimal(0)) + sign * execution.quantity
+                cash -= sign * execution.quantity * execution.price + (execution.commission or 0)
+        return VenueHoldings(cash, "USD", {symbol: quantity for symbol, quantity in positions.items() if quantity})
 
     def close(self) -> None:
         """Nothing to end."""
