@@ -1,10 +1,28 @@
 """How gunicorn serves the API, the page and Socket.IO on one port."""
 
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
 from psycogreen.gevent import patch_psycopg
 
 from app.settings import load_settings_or_exit
 
 _settings = load_settings_or_exit()
+
+
+def _metrics_folder() -> Path:
+    """An empty folder of this server's own: below the data folder, or a temporary one where that cannot be written."""
+    folder = _settings.data_folder / f"metrics-{_settings.port}"
+    try:
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError:
+        return Path(tempfile.mkdtemp(prefix="surefill-metrics-"))
+    return folder
+
 
 bind = f"{_settings.bind_address}:{_settings.port}"
 # When the master is killed, its workers serve on for up to a second before they notice and end. Meanwhile the next
@@ -34,6 +52,25 @@ limit_request_fields = 64
 accesslog = None  # the application writes its own line per request, without keys in it
 errorlog = "-"
 loglevel = _settings.log_level.lower()
+
+
+# The figures of all workers of this host, a file each, so that whichever is scraped answers for all (/metrics).
+os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(_metrics_folder())
+
+
+def post_worker_init(_worker: object) -> None:
+    """This worker serves, and says so."""
+    from app.observability.heartbeats import Heart
+    from app.wiring import redis_client
+
+    Heart(redis_client(_settings), "web").beat_in_background()
+
+
+def child_exit(_server: object, worker: Any) -> None:
+    """Open sockets of a worker that is gone are not open any more; what it has counted stays."""
+    from prometheus_client.multiprocess import mark_process_dead
+
+    mark_process_dead(worker.pid)  # type: ignore[no-untyped-call] # it has no types
 
 
 def post_fork(_server: object, _worker: object) -> None:

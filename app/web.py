@@ -17,6 +17,7 @@ from app.settings import PROJECT_ROOT, Settings, load_settings_or_exit
 
 if TYPE_CHECKING:
     from app.api.intake import Intake
+    from app.observability.overview import Overview
     from app.sign_ins import SignIns
     from app.storage.transaction import Database
     from app.wiring import Process
@@ -56,6 +57,8 @@ def _serve(app: Flask, settings: Settings) -> None:
     from app.api.groups import blueprint
     from app.api.health import health
     from app.api.intake import EXTENSION
+    from app.api.metrics import metrics
+    from app.api.operations import EXTENSION as OVERVIEW
     from app.browsers import BrowserRules
     from app.observability.logs import configure_logging
     from app.page.routes import blueprint as page
@@ -64,11 +67,13 @@ def _serve(app: Flask, settings: Settings) -> None:
     serving = Serving(settings)
     app.extensions[SERVING] = serving
     app.extensions[EXTENSION] = lambda: serving.intake
+    app.extensions[OVERVIEW] = lambda: serving.overview
     request_log.register(app)
     transfer.register(app)
     problems.register(app)
     app.register_blueprint(blueprint)
     app.register_blueprint(health(lambda: serving.database, serving.redis_answers, newest_migration))
+    app.register_blueprint(metrics(lambda: serving.overview))
     app.register_blueprint(page)
     live.attach(app, serving.process, serving.sign_ins)
     # outermost, so that it holds for what never reaches Flask as well
@@ -108,6 +113,28 @@ class Serving:
             acceptance=self.process.acceptance,
             venue=venue_name(self._settings),
             orders_per_minute=self._settings.order_rate_limit_per_minute,
+        )
+
+    @cached_property
+    def overview(self) -> Overview:
+        from app.observability.overview import Overview
+        from app.wiring import broker_client
+
+        return Overview(
+            database=lambda: self.seeing_all,
+            market=lambda: self.database,
+            redis_client=self.process.redis,
+            broker=broker_client(self._settings),
+            now=self.process.ports.clock.now,
+        )
+
+    @cached_property
+    def seeing_all(self) -> Database:
+        """The compliance login: it reads what belongs to any trader, and can change nothing."""
+        from app.storage.transaction import Database
+
+        return Database(
+            self._settings.sqlalchemy_url("compliance"), pool_size=2, application_name="surefill-web-compliance"
         )
 
     def redis_answers(self) -> bool:

@@ -24,6 +24,7 @@ from app.lifecycle.accept import AcceptancePolicy
 from app.lifecycle.compare import Comparison
 from app.lifecycle.ports import Ports, UnknownVenue
 from app.lifecycle.sequence import Sequencer
+from app.observability.order_log import LoggedWakeups
 from app.senders import ProcessSenders
 from app.settings import Settings
 from app.storage.checkpoint_folder import CheckpointWriter
@@ -111,7 +112,7 @@ def _process(settings: Settings, *, login: str, pool_size: int, later: bool) -> 
     )
     pubsub = redis_client(settings)
     broker = BrokerWakeups(task_producer(), pubsub)
-    wakeups: Wakeups = LaterWakeups(broker) if later else broker
+    wakeups: Wakeups = LoggedWakeups(LaterWakeups(broker) if later else broker)
     clock = SystemClock()
     venue = default_venue(settings)
     ports = Ports(
@@ -178,6 +179,13 @@ def rule_policy(settings: Settings) -> RulePolicy:
 
 def fee_schedule(settings: Settings) -> FeeSchedule:
     return FeeSchedule(settings.commission_bps, settings.commission_per_unit)
+
+
+def broker_client(settings: Settings) -> redis.Redis | None:
+    """A client of the task broker where that is a Redis, to see how long its queues are."""
+    if not settings.celery_broker_url.startswith(("redis://", "rediss://")):
+        return None
+    return redis.Redis.from_url(settings.celery_broker_url, socket_timeout=1.0, socket_connect_timeout=0.5)
 
 
 def retry_policy(settings: Settings) -> RetryPolicy:

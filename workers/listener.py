@@ -9,6 +9,7 @@ import time
 from app.domain.venue_answers import OutcomeUnknown, StreamLost
 from app.lifecycle.compare import EVERY, WHILE_IN_DOUBT, Comparison
 from app.lifecycle.listen import Listener
+from app.observability.heartbeats import Heart
 from app.observability.logs import configure_logging
 from app.settings import Settings, load_settings_or_exit
 from app.storage.transaction import DatabaseUnavailable, LostRace
@@ -91,6 +92,7 @@ def main() -> None:
     process = worker_process(settings)
     listener, comparing = Listener(process.ports, trade_stream(settings)), Comparing(settings, stop)
     comparing.start()
+    heart = Heart(process.redis, "listener")
     while not stop.asked():
         try:
             listener.connect()
@@ -98,11 +100,13 @@ def main() -> None:
             connected = time.monotonic()
             while not stop.asked():
                 listener.run_once()
+                heart.beat()
                 if time.monotonic() - connected > HOLDS_SECONDS:
                     backoff.worked()
         except (StreamLost, DatabaseUnavailable, LostRace) as error:
             # updates taken from the stream but not stored are found again by the comparison after the next connect
             log.warning("listening was interrupted: %s", error)
+            heart.beat()  # a venue that is away does not make this process a dead one
             listener.close()
             stop.wait(backoff.failed())
         except Exception:  # a fault about one order must not end the listening for all; it is said, with its trace
@@ -111,6 +115,7 @@ def main() -> None:
             stop.wait(backoff.failed())
     comparing.join(settings.exchange_timeout_seconds)
     listener.close()
+    heart.leave()
     process.close()
 
 

@@ -9,6 +9,7 @@ import logging
 import time
 
 from app.domain.venue_answers import OutcomeUnknown
+from app.observability.heartbeats import Heart
 from app.observability.logs import configure_logging
 from app.settings import load_settings_or_exit
 from app.storage.instruments import PostgresInstruments
@@ -63,15 +64,17 @@ def main() -> None:
     configure_logging("quotes", settings.log_level)
     stop, backoff = Stop(), Backoff()
     process = worker_process(settings)
-    quotes = Quotes(process)
+    quotes, heart = Quotes(process), Heart(process.redis, "quotes")
     while not stop.asked():
         try:
             stored = quotes.run_once()
+            heart.beat()
             backoff.worked()
             stop.wait(QUOTES_EVERY_SECONDS if stored else 0.5)
         except (DatabaseUnavailable, LostRace) as error:
             log.warning("the database is away: %s", error)
             stop.wait(backoff.failed())
+    heart.leave()
     process.close()
 
 

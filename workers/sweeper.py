@@ -18,10 +18,12 @@ from app.lifecycle.exits import cancel_exits_without_position
 from app.lifecycle.halts import cancel_what_is_halted
 from app.lifecycle.ports import Ports
 from app.lifecycle.refusals import tell_counted
+from app.observability.heartbeats import Heart
 from app.observability.logs import configure_logging
 from app.settings import load_settings_or_exit
+from app.storage.operations_reads import count_what_is_settled
 from app.storage.transaction import DatabaseUnavailable
-from app.wiring import worker_process
+from app.wiring import Process, worker_process
 from workers.pace import Backoff, Stop
 
 log = logging.getLogger(__name__)
@@ -33,6 +35,8 @@ AUTORETRY_GRACE_SECONDS = 0.3  # the retry's own message comes first; this one i
 REPEAT_SECONDS = 2.0  # then 4, then 8: a backlog of messages must not be answered with more messages
 LONGEST_REPEAT_SECONDS = 8.0
 TELL_REFUSALS_SECONDS = 15.0
+
+TOTALS_EVERY_SECONDS = 15.0
 
 
 class Queue(Protocol):
@@ -93,20 +97,39 @@ class Sweeper:
             self._enqueued = {key: kept for key, kept in self._enqueued.items() if kept[1] > now}
 
 
+class Totals:
+    """Moves on the totals that monitoring reads. What they lack, readers count themselves: it may be late."""
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+        self._next = 0.0
+
+    def run_once(self) -> None:
+        """One step when it is time."""
+        if time.monotonic() < self._next:
+            return
+        more = count_what_is_settled(self._process.database, self._process.ports.clock.now())
+        self._next = time.monotonic() + (0.0 if more else TOTALS_EVERY_SECONDS)
+
+
 def main() -> None:
     settings = load_settings_or_exit()
     configure_logging("sweeper", settings.log_level)
     stop, backoff = Stop(), Backoff()
     process = worker_process(settings)
     sweeper = Sweeper(process.ports, process.wakeups)
+    totals, heart = Totals(process), Heart(process.redis, "sweeper")
     while not stop.asked():
         try:
             sweeper.run_once()
+            totals.run_once()
+            heart.beat()
             backoff.worked()
             stop.wait(TICK_SECONDS)
         except DatabaseUnavailable as error:
             log.warning("the database is away: %s", error)
             stop.wait(backoff.failed())
+    heart.leave()
     process.close()
 
 

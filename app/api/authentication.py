@@ -10,6 +10,7 @@ from flask import g, request
 from app.api.bodies import raw_body
 from app.api.problems import Problem
 from app.domain.changes import Actor
+from app.observability.context import bind
 from app.sign_ins import SignIns, TooManyFailures
 from app.signed_requests import SignatureRefused, check_signature
 from app.storage.api_keys import Identity
@@ -43,6 +44,7 @@ def identify(sign_ins: SignIns, now: datetime) -> Caller:
     except TooManyFailures as failures:
         raise _too_many(failures) from None
     g.caller, g.received_at = caller, now
+    bind(trader_id=str(caller.trader_id))
     return caller
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from app.api import account, docs, events, halts, market, not_yet, orders
+from app.api import account, docs, events, halts, market, not_yet, operations, orders
 from app.api.routes import blueprint
 
 __all__ = ["GROUPS", "blueprint"]
 
-GROUPS = (account, docs, events, halts, market, not_yet, orders)
+GROUPS = (account, docs, events, halts, market, not_yet, operations, orders)

@@ -27,6 +27,11 @@ NO_CALLS: Mapping[str, str] = {
 }
 """Routes that are not in the document, each with the reason."""
 
+GROUPS = (
+    "Orders", "Live updates", "Account", "Market", "Reports", "Administration", "Compliance", "Health", "Documentation",
+)  # fmt: skip
+"""Groups of operations, as a reader meets them."""
+
 _METHODS = ("get", "post", "put", "patch", "delete")  # HEAD and OPTIONS come with every route
 _CONVERTED = re.compile(r"<(?:(\w+):)?(\w+)>")
 _REF = "#/components/schemas/{name}"
@@ -61,7 +66,7 @@ _MEANINGS = {
     413: "The body is too large.",
     415: "The body is not JSON.",
     422: "What is asked for is not valid, or the rules refuse it; `errors` says everything that is wrong.",
-    429: "Too many orders in the last minute.",
+    429: "Too many orders in the last minute, or too many failed sign-ins.",
     500: "A fault of ours; it is in the log under the request id.",
     503: "The database cannot be reached, or somebody holds the same row: whether a change was stored may be unknown.",
 }
@@ -98,7 +103,7 @@ def document(app: Flask) -> Json:
             "description": _INTRODUCTION,
         },
         "servers": [{"url": "/"}],
-        "tags": [{"name": group} for group in dict.fromkeys(operation.group for _, _, operation, _ in found)],
+        "tags": [{"name": group} for group in GROUPS],
         "paths": dict(sorted(paths.items())),
         "components": {
             "securitySchemes": {"apiKey": {"type": "http", "scheme": "bearer", "bearerFormat": "API key"}},
@@ -122,6 +127,8 @@ def _operations(app: Flask) -> Iterator[tuple[Rule, str, Operation, str]]:
         operation = operation_of(view)
         if operation is None:
             raise Undescribed(f"{method.upper()} {rule.rule}")
+        if operation.group not in GROUPS:
+            raise Undescribed(f"{method.upper()} {rule.rule}: there is no group {operation.group}")
         yield rule, method, operation, inspect.getdoc(view) or ""
 
 
@@ -172,7 +179,9 @@ def _operation(rule: Rule, method: str, operation: Operation, summary: str, sche
     for status in sorted({*operation.problems, *_usual_problems(rule, operation)}):
         made["responses"][str(status)] = {
             "description": _MEANINGS[status],
-            "headers": schemas.headers({**_EVERY_ANSWER, **_PROBLEM_HEADERS.get(status, {})}),
+            "headers": schemas.headers(
+                {**_EVERY_ANSWER, **_PROBLEM_HEADERS.get(status, {}), **operation.answer_headers.get(status, {})}
+            ),
             "content": {"application/problem+json": {"schema": schemas.of(ProblemDocument)}},
         }
     return made
@@ -181,7 +190,7 @@ def _operation(rule: Rule, method: str, operation: Operation, summary: str, sche
 def _usual_problems(rule: Rule, operation: Operation) -> Iterable[int]:
     yield from (403, 500)
     if operation.scope:
-        yield from (401, 503)
+        yield from (401, 429, 503)
     if operation.body is not None:
         yield from (400, 408, 413, 415, 422)
     if rule.arguments:

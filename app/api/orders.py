@@ -21,7 +21,7 @@ from app.api.order_request import amendment, confirms_duplicate, idempotency_key
 from app.api.problems import Problem, denied, not_found, not_supported_yet
 from app.api.query import CURSOR, Query, cursor_after
 from app.api.routes import READ, TRADE, blueprint, enter
-from app.domain.acceptance import OrderTerms
+from app.domain.acceptance import OrderTerms, Quota
 from app.domain.changes import NoSuchOrder
 from app.domain.documents import Json, order_document
 from app.domain.order_states import ExecutionState, OrderStatus
@@ -36,6 +36,10 @@ from app.storage.transaction import LostRace
 DEFAULT_PAGE, LARGEST_PAGE = 20, 100
 MOST_CANCELLED_AT_ONCE = 10_000
 
+RATE_HEADERS = {
+    "RateLimit-Policy": Header(str, "The trader's limit: `q` orders in `w` seconds."),
+    "RateLimit": Header(str, "At least `r` more orders fit; more do in `t` seconds. Missing where no rule was asked."),
+}
 EXAMPLES: Mapping[str, Mapping[str, object]] = {
     "A MARKET order": {"symbol": "AAPL", "side": "BUY", "quantity": "10", "order_type": "MARKET"},
     "A LIMIT order, good till cancelled": {
@@ -95,7 +99,10 @@ _stored_event = msgspec.json.Decoder(_StoredEvent).decode
                     Literal["true"], "This is the stored answer of an earlier request with the same key."
                 ),
                 "Server-Timing": Header(str, "`validation;dur=` milliseconds that parsing and rules took."),
+                **RATE_HEADERS,
             },
+            422: RATE_HEADERS,
+            429: RATE_HEADERS,
         },
         problems=(409, 429),
     )
@@ -114,17 +121,30 @@ def submit_order() -> Response:
     parsed = perf_counter()
     outcome = accept(desk.ports, desk.acceptance, caller.trader_id, terms, actor(caller), received_at)
     if isinstance(outcome, Refusal):
-        raise denied(outcome.denials)
+        refused = denied(outcome.denials)
+        refused.headers.update(_rate_headers(outcome.quota))
+        raise refused
     validation = (parsed - began + outcome.rules_seconds) * 1000
     headers = {
         "Location": f"/api/v1/orders/{outcome.order_id}",
         "Server-Timing": f"validation;dur={validation:.3f}",  # milliseconds: parsing and rules
+        **_rate_headers(outcome.quota),
     }
     if outcome.stored is None:
         return json_answer(encode(outcome.document), 201, headers)
     headers["Idempotent-Replayed"] = "true"
     # the first answer, byte for byte: both are the order as the first event holds it
     return json_answer(bytes(_stored_event(outcome.stored).order), 201, headers)
+
+
+def _rate_headers(quota: Quota | None) -> dict[str, str]:
+    """What the client may still do this minute, as the IETF draft on RateLimit header fields writes it."""
+    if quota is None:
+        return {}
+    return {
+        "RateLimit-Policy": f'"orders";q={quota.limit};w=60',
+        "RateLimit": f'"orders";r={quota.remaining};t={quota.resets_in}',
+    }
 
 
 def _terms(desk: Intake, caller: Caller) -> OrderTerms:
@@ -276,7 +296,7 @@ def retry_order(order_id: UUID) -> Response:
         case Resumed(order):
             return answer(order_document(order), 202)
         case NotWaiting(order):
-            raise _audited(desk, caller, order_id, _needs_no_attention(order))
+            raise _audited(desk, caller, order_id, needs_no_attention(order))
 
 
 @blueprint.post("/orders/<uuid:order_id>/acknowledge")
@@ -300,7 +320,7 @@ def acknowledge_order(order_id: UUID) -> Response:
         case AwaitingProof(order):
             return answer(order_document(order), 202)
         case NotWaiting(order):
-            raise _audited(desk, caller, order_id, _needs_no_attention(order))
+            raise _audited(desk, caller, order_id, needs_no_attention(order))
 
 
 @blueprint.get("/orders/<uuid:order_id>/audit")
@@ -361,7 +381,7 @@ def _closed(status: object) -> Problem:
     )
 
 
-def _needs_no_attention(order: Order) -> Problem:
+def needs_no_attention(order: Order) -> Problem:
     return Problem(
         409,
         "NEEDS_NO_ATTENTION",

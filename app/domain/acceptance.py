@@ -95,6 +95,16 @@ class RestingOrder:
 
 
 @dataclass(frozen=True, slots=True)
+class Quota:
+    """What is left of a trader's orders of this minute: never more than the truth, exact near the limit."""
+
+    limit: int
+    remaining: int
+    resets_in: int
+    """Seconds until more may be left."""
+
+
+@dataclass(frozen=True, slots=True)
 class AcceptanceView:
     """Everything the rules look at, read under the account's lock."""
 
@@ -125,6 +135,7 @@ class AcceptanceView:
     resting: RestingOrder | None = None
     halt: Halt | None = None
     """An active halt that covers the order."""
+    quota: Quota | None = None
 
     @property
     def quote_is_fresh(self) -> bool:

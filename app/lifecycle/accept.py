@@ -13,7 +13,7 @@ from decimal import Decimal
 from time import perf_counter
 from uuid import UUID
 
-from app.domain.acceptance import AcceptanceView, OrderTerms, order_value, reservation_price
+from app.domain.acceptance import AcceptanceView, OrderTerms, Quota, order_value, reservation_price
 from app.domain.audit_chain import GENESIS
 from app.domain.books import reserved_for
 from app.domain.changes import Accepting, Actor, ChainHead, Changes, CountedRefusal, LogEntry
@@ -39,6 +39,8 @@ class AcceptedOrder:
     """The stored document of an earlier request with the same key; `document` is None then."""
     rules_seconds: float = 0.0
     """How long the rules took: a measurement, nothing depends on it."""
+    quota: Quota | None = None
+    """What is left of the trader's orders of this minute after this one."""
 
     @property
     def replayed(self) -> bool:
@@ -50,6 +52,7 @@ class Refusal:
     """Why there is no order: every failed rule."""
 
     denials: tuple[Denial, ...]
+    quota: Quota | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +81,7 @@ def accept(
         rules_seconds = 0.0
         if view.earlier is not None:
             if view.earlier.request_fingerprint == terms.request_fingerprint:
-                outcome = AcceptedOrder(view.earlier.order_id, None, view.earlier.answer)
+                outcome = AcceptedOrder(view.earlier.order_id, None, view.earlier.answer, quota=view.quota)
                 return Accepting()
             failed = [_key_reused(terms)]
         else:
@@ -86,7 +89,7 @@ def accept(
             failed = denials(terms, view)
             rules_seconds = perf_counter() - began
         if failed:
-            outcome = Refusal(tuple(failed))
+            outcome = Refusal(tuple(failed), view.quota)
             return Accepting(
                 refusal=counted(
                     ports,
@@ -98,7 +101,8 @@ def accept(
             )
         changes = _new_order(ports, policy, trader_id, terms, actor, received_at, view)
         accepted = changes.order
-        outcome = AcceptedOrder(accepted.id, order_document(accepted), None, rules_seconds)
+        quota = _one_less(view.quota)
+        outcome = AcceptedOrder(accepted.id, order_document(accepted), None, rules_seconds, quota)
         return Accepting(changes=changes, session=_session_with(terms, view))
 
     ports.store.accept(trader_id, terms, decide)
@@ -133,6 +137,10 @@ def refuse(
         )
 
     ports.store.refuse(trader_id, decide)
+
+
+def _one_less(quota: Quota | None) -> Quota | None:
+    return None if quota is None else replace(quota, remaining=max(0, quota.remaining - 1))
 
 
 def _new_order(

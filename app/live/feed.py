@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 from uuid import UUID
 
@@ -62,12 +62,19 @@ class Sockets(Protocol):
 class Feed:
     """Sends every connection its trader's events. `run` belongs to one thread or greenlet; the rest is for all."""
 
-    def __init__(self, connections: Connections, events: EventSource, sockets: Sockets) -> None:
+    def __init__(
+        self,
+        connections: Connections,
+        events: EventSource,
+        sockets: Sockets,
+        delivered: Callable[[bytes], None] = lambda event: None,
+    ) -> None:
         self.connections = connections
         self.wakeups_arrive = False
         """Whether the subscription to wake-ups stands."""
         self._events = events
         self._sockets = sockets
+        self._delivered = delivered
         self._lock = threading.Lock()
         self._news = threading.Event()
         self._woken: dict[UUID, None] = {}
@@ -222,6 +229,8 @@ class Feed:
                 connection.cursor = last
                 connection.delivered += len(frames) - have
                 self._sockets.send(connection, tails[have])
+                if last > connection.head_seq:
+                    self._delivered(page[-1][1])  # it happened while the client listened
             if len(page) == PAGE_EVENTS:
                 self._behind[connection] = PAGE_EVENTS  # there may be more; now it is the last in the line
 

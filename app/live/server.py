@@ -27,6 +27,7 @@ from app.live.gate import Gate
 from app.live.handshake import Refused, check_identity, could_be_a_key, credentials_from, starting_point
 from app.live.key_watch import KeyWatch
 from app.live.wakeup_subscriber import WakeupSubscriber, subscription_client
+from app.observability.request_metrics import event_delivered
 from app.sign_ins import SignIns, TooManyFailures
 from app.signed_requests import SignatureRefused, check_signature
 from app.storage.api_keys import Identity
@@ -50,7 +51,7 @@ class LiveServer:
         self, flask_app: Flask, *, events: EventSource, sign_ins: SignIns, clock: Clock, redis_url: str
     ) -> None:
         self.connections = Connections()
-        self.feed = Feed(self.connections, events, self)
+        self.feed = Feed(self.connections, events, self, delivered=event_delivered)
         self._events = events
         self._sign_ins = sign_ins
         self._clock = clock

@@ -15,6 +15,12 @@ def trader() -> Response:
     return document("trader.html", module="trader/main.js", styles=("trader/trader.css",))
 
 
+@blueprint.get("/ops")
+def operations() -> Response:
+    """The operations page."""
+    return document("ops.html", module="ops/main.js", styles=("ops/ops.css",))
+
+
 @blueprint.get("/assets/<version>/<path:path>")
 def file(version: str, path: str) -> Response:
     """One of the pages' files."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime, timedelta
@@ -15,6 +16,7 @@ from app.domain.acceptance import (
     Instrument,
     Limits,
     OrderTerms,
+    Quota,
     RestingOrder,
     RulePolicy,
     session_at,
@@ -282,6 +284,7 @@ class PostgresOrders:
             limits=Limits(version=version, **{**limits, "orders_per_minute": rate.limit}),
             orders_in_last_minute=rate.in_last_minute,
             oldest_in_window=rate.oldest,
+            quota=rate.quota(now),
             now=now,
             session=session_at(today, stored, equity),
             policy=self._rule_policy,
@@ -351,6 +354,11 @@ _LIMITS_TO = _LIMITS_FROM + len(LIMITS)
 _ORDERS_PER_MINUTE = _LIMITS_FROM + LIMITS.index("orders_per_minute")
 
 
+def _seconds(distance: timedelta) -> int:
+    """Whole seconds, at least one."""
+    return max(1, math.ceil(distance.total_seconds()))
+
+
 class _Rate:
     """A trader's accepted orders of the last minute.
 
@@ -379,6 +387,13 @@ class _Rate:
 
     def count(self, rows: Sequence[Row]) -> None:
         self.in_last_minute, self.oldest = rows[0]
+
+    def quota(self, now: datetime) -> Quota:
+        """Before this order. Counted exactly only where the limit may be reached: until then never too much is left."""
+        if self.may_be_reached:
+            free_at = (self.oldest or now) + _MINUTE
+            return Quota(self.limit, max(0, self.limit - self.in_last_minute), _seconds(free_at - now))
+        return Quota(self.limit, self.limit - self._count - self._previous, _seconds(self.minute + _MINUTE - now))
 
     def reserve(self, account: Account, session: Session, now: datetime) -> Call:
         return Call(

@@ -586,3 +586,20 @@ audit_chains: Final = Table(
     CheckConstraint("trader_id IS NULL OR chain_id = trader_id", name="audit_chains_own_chain"),
 )
 Index("idx_audit_chains_refusals", audit_chains.c.refusal_minute, postgresql_where=audit_chains.c.refusals > 0)
+
+# Counts of what happened, for monitoring; nothing in them is about a trader.
+operation_totals: Final = Table(
+    "operation_totals",
+    metadata,
+    Column("event", Text, primary_key=True),
+    Column("total", BigInteger, nullable=False),
+    CheckConstraint("total >= 0", name="operation_totals_total_check"),
+)
+
+operation_mark: Final = Table(
+    "operation_mark",
+    metadata,
+    Column("only_row", Boolean, primary_key=True, server_default=text("true")),
+    Column("counted_to", ID, nullable=False),
+    CheckConstraint("only_row", name="operation_mark_only_row_check"),
+)

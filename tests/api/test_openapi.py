@@ -38,7 +38,7 @@ def _check(described: Json, answer: Any, path: str, method: str) -> None:
     operation = described["paths"][path][method.lower()]
     says = operation["responses"][str(answer.status_code)]
     for name in says["headers"]:
-        if name in ("X-Request-Id", "ETag", "Retry-After", "Location", "WWW-Authenticate", "RateLimit"):
+        if name in ("X-Request-Id", "ETag", "Retry-After", "Location", "WWW-Authenticate"):
             assert name in answer.headers, name
     if "content" in says:
         assert answer.mimetype in says["content"]
@@ -192,6 +192,28 @@ def test_only_large_answers_are_compressed_and_only_when_asked(ann: Client) -> N
         ann.call("GET", "/orders", headers={"Accept-Encoding": "gzip;q=0"}),
     ):
         assert "Content-Encoding" not in answer.headers
+
+
+def test_an_answer_says_how_many_more_orders_fit(house: House, ann: Client) -> None:
+    house.limit(ann, orders_per_minute=3)
+    left = []
+    for number in range(3):
+        answer = ann.submit(quantity=str(number + 1))
+        assert answer.headers["RateLimit-Policy"] == '"orders";q=3;w=60'
+        left.append(_rate(answer))
+    assert [remaining for remaining, _ in left] == [2, 1, 0]
+    refused = ann.submit(quantity="9")
+    assert refused.status_code == 429
+    remaining, resets_in = _rate(refused)
+    assert remaining == 0
+    assert 1 <= resets_in <= 60
+    assert resets_in == int(refused.headers["Retry-After"])
+    assert _rate(ann.submit(quantity="-1", key="other")) is None
+
+
+def _rate(answer: Any) -> Any:
+    said = answer.headers.get("RateLimit")
+    return said and tuple(int(each) for each in re.fullmatch(r'"orders";r=(\d+);t=(\d+)', said).groups())  # type: ignore[union-attr] # it matches
 
 
 def test_the_reading_page_loads_nothing_from_elsewhere(ann: Client) -> None:

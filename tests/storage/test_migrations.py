@@ -107,7 +107,8 @@ def test_each_step_down_and_up_again_keeps_the_rows(empty: Database) -> None:
     forced = "SELECT relname FROM pg_class WHERE relforcerowsecurity ORDER BY 1"
     before = _query(empty, forced)
     empty.downgrade(revision="0001")
-    assert _query(empty, forced) == before
+    left = _query(empty, "SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+    assert _query(empty, forced) == [table for table in before if table in left]
     empty.upgrade()
     assert _query(empty, forced) == before
     assert _query(empty, "SELECT count(*) FROM execution_logs") == [(2,)]
