@@ -13,7 +13,7 @@ RUNS := .venv/.installed
 TESTS := .venv/.installed-dev
 PEERS := $(if $(wildcard requirements-peers.txt),.venv-peers/.installed)
 
-.PHONY: help run demo test bench chaos simulate lint format pins
+.PHONY: help run demo test bench chaos simulate lint format pins screenshots
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -37,6 +37,9 @@ chaos: $(RUNS) ## faults from outside; writes var/chaos.json (MINUTES=5)
 
 simulate: $(RUNS) ## deterministic simulation; writes var/simulate.json (SEEDS=10000 FROM=0)
 	@$(PY) -m proofs.simulate --seeds $(SEEDS) --from $(FROM) $(ARGS)
+
+screenshots: $(TESTS) ## a picture of every state of the pages, in var/screenshots
+	@$(PY) -m tests.browser.screenshots
 
 lint: $(TESTS) ## style, format, types, and who may import whom
 	$(PY) -m ruff check .

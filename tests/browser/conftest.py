@@ -41,16 +41,19 @@ def find_chromium() -> str | None:
     return next(iter([*found, *(path for path in APPLICATIONS if Path(path).exists())]), None)
 
 
+def flags() -> list[str]:
+    """For a browser that asks nobody. Its sandbox cannot be had by root, and what it loads is ours."""
+    return [*FLAGS, *(["--no-sandbox"] if os.geteuid() == 0 else [])]
+
+
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """One browser; each page has a context, so storage, of its own."""
     path = find_chromium()
     if path is None:
         pytest.skip(HOW_TO_GET_ONE)
-    # its sandbox cannot be had by root, and what it loads here is ours
-    flags = [*FLAGS, *(["--no-sandbox"] if os.geteuid() == 0 else [])]
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=flags)
+        browser = playwright.chromium.launch(executable_path=path, args=flags())
         yield browser
         browser.close()
 

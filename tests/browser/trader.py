@@ -32,10 +32,10 @@ class Office:
         store = PostgresTraders(self._database)
         self._admin = Administration(store, SystemClock(), TimeOrderedIds(), Actor("administrator:test"), "test")
 
-    def open_account(self, name: str) -> Trader:
-        """A trader that may send as many orders as it likes."""
+    def open_account(self, name: str, **limits: int) -> Trader:
+        """A trader that may send as many orders as it likes, with other limits as given."""
         made = create_trader(self._admin, name, CASH)
-        change_limits(self._admin, made.trader_id, {"orders_per_minute": 100_000})
+        change_limits(self._admin, made.trader_id, {"orders_per_minute": 100_000, **limits})
         return Trader(name, str(made.trader_id), made.key.text, self._system)
 
     def revoke(self, trader: Trader) -> None:

@@ -45,10 +45,13 @@ class TraderPage:
 
     def sign_in(self, trader: Trader) -> None:
         """Open the page, sign in, and wait until it is live."""
+        self.sign_in_without_waiting(trader)
+        self.is_live()
+
+    def sign_in_without_waiting(self, trader: Trader) -> None:
         self.open()
         self.page.get_by_label("API key").fill(trader.key)
         self.page.get_by_role("button", name="Sign in").click()
-        self.is_live()
 
     def is_live(self) -> None:
         expect(self.pill).to_have_attribute("data-state", "live")

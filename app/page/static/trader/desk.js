@@ -26,6 +26,8 @@ export class Desk extends Observed {
   instruments = [];
   account = null;
   positions = null;
+  /** Why the account and the positions may be old; null when they are not. */
+  booksProblem = null;
   /** Why there is nothing to see yet; null when there is. */
   problem = null;
   ready = false;
@@ -57,14 +59,17 @@ export class Desk extends Observed {
       this.attention = this.list({ ...NO_FILTER, tab: "attention" });
       this.ready = true;
       this.changed();
-      await Promise.all([this.listing.more(), this.open.more(), this.attention.more(), this.#readBooks()]);
-      this.#every(BOOKS_MILLISECONDS, () => document.hidden || this.#readBooks());
     } catch (error) {
       if (this.#ended) return;
       this.problem = error;
       this.changed();
       if (error instanceof NoAnswer) this.#after(2000, () => this.begin());
+      return;
     }
+    // each of these tells its own problem where its part of the page is
+    for (const listing of [this.listing, this.open, this.attention]) listing.more();
+    this.#readBooks();
+    this.#every(BOOKS_MILLISECONDS, () => document.hidden || this.#readBooks());
   }
 
   end() {
@@ -132,10 +137,12 @@ export class Desk extends Observed {
       if (this.#ended) return;
       this.account = account;
       this.positions = positions.data;
-      this.books.changed();
+      this.booksProblem = null;
     } catch (error) {
-      if (!(error instanceof NoAnswer)) throw error; // it is asked again in a moment
+      if (this.#ended) return;
+      this.booksProblem = error; // it is asked again in a moment
     }
+    this.books.changed();
   }
 
   /** Orders sent in the last minute, as far as they are known. */

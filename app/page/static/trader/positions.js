@@ -9,6 +9,7 @@ export function Positions({ desk, onPick }) {
   const { positions, account } = desk;
   return html`<section class="card positions" aria-label="Positions">
     <header><h2>Positions</h2>${positions?.length > 0 && html`<span class="faint small">${positions.length}</span>`}</header>
+    ${desk.booksProblem && html`<p class="notice small" role="status">As it was when it could last be read. ${desk.booksProblem.message}</p>`}
     ${positions === null
       ? html`<div class="empty"><span class="waiting" style=${{ width: "60%" }}></span></div>`
       : positions.length === 0
