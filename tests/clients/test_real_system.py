@@ -1,0 +1,103 @@
+"""The Python client and every example against the whole system, every process of it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from app.settings import PROJECT_ROOT
+from local.stack import LocalStack
+from surefill_client import NotAllowed, Refused, Surefill
+
+EXAMPLES = PROJECT_ROOT / "examples"
+NODE_MODULES = PROJECT_ROOT / "tests" / "live" / "js" / "node_modules"
+
+
+@pytest.fixture(scope="module")
+def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
+    with LocalStack(tmp_path_factory.mktemp("clients"), durable=False) as stack:
+        yield stack
+
+
+@pytest.fixture(scope="module")
+def key(system: LocalStack) -> str:
+    return system.create_trader("Ann", "100000").api_key
+
+
+@pytest.fixture
+def surefill(system: LocalStack, key: str) -> Iterator[Surefill]:
+    with Surefill(system.url, key) as client:
+        yield client
+
+
+def test_an_order_is_submitted_once_followed_and_filled(surefill: Surefill) -> None:
+    since = surefill.head()
+    order = surefill.submit(symbol="AAPL", side="BUY", quantity=2, order_type="MARKET", idempotency_key="one")
+    again = surefill.submit(symbol="AAPL", side="BUY", quantity=2, order_type="MARKET", idempotency_key="one")
+    assert again.id == order.id
+    closed = surefill.wait_until_closed(order.id)
+    assert closed.status == "FILLED"
+    assert closed.filled_quantity == closed.fills[0].quantity == Decimal(2)
+    told = []
+    for event in surefill.events(since):
+        told.append(event.event)
+        if event.order.is_closed:
+            break
+    assert (told[0], told[-1]) == ("order.submitted", "order.filled")
+
+
+def test_what_is_refused_says_every_reason(surefill: Surefill) -> None:
+    with pytest.raises(Refused) as refused:
+        surefill.submit(symbol="AAPL", side="HOLD", quantity=-1, order_type="MARKET")
+    assert {error.field for error in refused.value.errors} == {"side", "quantity"}
+
+
+def test_an_order_is_cancelled(surefill: Surefill) -> None:
+    order = surefill.submit(symbol="AAPL", side="BUY", quantity=1, order_type="LIMIT", price="1.00")
+    surefill.cancel(order.id)
+    assert surefill.wait_until_closed(order.id).status == "CANCELLED"
+
+
+def test_a_wrong_key_is_not_allowed(system: LocalStack) -> None:
+    with Surefill(system.url, "sk_wrong") as client, pytest.raises(NotAllowed):
+        client.head()
+
+
+def _run(command: list[str], system: LocalStack, key: str, folder: Path = PROJECT_ROOT) -> str:
+    environment = {**os.environ, "SUREFILL_URL": system.url, "SUREFILL_KEY": key}
+    done = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_the_example_with_curl(system: LocalStack, key: str) -> None:
+    if shutil.which("curl") is None:
+        pytest.skip("curl is not installed here: install it to run this example")
+    said = _run(["sh", str(EXAMPLES / "curl.sh")], system, key)
+    assert "accepted: " in said
+    assert "idempotent-replayed: true" in said.lower()
+    assert "ended: FILLED" in said
+    assert '"action":"FILLED"' in said
+
+
+def test_the_example_with_requests(system: LocalStack, key: str) -> None:
+    assert "order.filled 1 " in _run([sys.executable, str(EXAMPLES / "python_orders.py")], system, key)
+
+
+def test_the_example_with_python_socketio(system: LocalStack, key: str) -> None:
+    assert "order.filled MSFT 1" in _run([sys.executable, str(EXAMPLES / "python_live.py")], system, key)
+
+
+def test_the_example_with_socket_io_client(system: LocalStack, key: str, tmp_path: Path) -> None:
+    if shutil.which("node") is None or not NODE_MODULES.exists():
+        pytest.skip("node or socket.io-client is not here: sh local/node_clients.sh")
+    shutil.copy(EXAMPLES / "live.mjs", tmp_path)
+    (tmp_path / "node_modules").symlink_to(NODE_MODULES)
+    assert "order.filled AAPL 1" in _run(["node", "live.mjs"], system, key, tmp_path)
