@@ -90,6 +90,15 @@ class Serving:
         self._settings = settings
         self.process = web_process(settings)
 
+    @cached_property
+    def compliance(self) -> Database:
+        """Made by the first request that needs it, and after the scope was checked."""
+        from app.storage.transaction import Database
+
+        return Database(
+            self._settings.sqlalchemy_url("compliance"), pool_size=2, application_name="surefill-compliance"
+        )
+
     @property
     def database(self) -> Database:
         return self.process.database
@@ -113,6 +122,7 @@ class Serving:
             acceptance=self.process.acceptance,
             venue=venue_name(self._settings),
             orders_per_minute=self._settings.order_rate_limit_per_minute,
+            compliance=lambda: self.compliance,
         )
 
     @cached_property

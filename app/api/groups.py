@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from app.api import account, docs, events, halts, market, not_yet, operations, orders
+from app.api import account, compliance, docs, events, halts, market, operations, orders, reports
 from app.api.routes import blueprint
 
 __all__ = ["GROUPS", "blueprint"]
 
-GROUPS = (account, docs, events, halts, market, not_yet, operations, orders)
+GROUPS = (account, compliance, docs, events, halts, market, operations, orders, reports)

@@ -29,6 +29,8 @@ class Intake:
     """The name of the only venue that is configured."""
     orders_per_minute: int
     """The limit of traders that have none of their own."""
+    compliance: Callable[[], Database]
+    """Connections of the login that reads everybody's rows and changes none. Raises SettingsError without one."""
 
     def read(self, caller: Caller, call: Call) -> list[Row]:
         """Rows of one statement, as far as row security shows them to this trader. Raises DatabaseUnavailable."""

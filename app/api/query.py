@@ -21,11 +21,12 @@ from app.storage.order_reads import Place
 E = TypeVar("E", bound=StrEnum)
 
 _TIME = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,6})?(Z|[+-]\d{2}:\d{2})", re.ASCII | re.IGNORECASE)
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _INTEGER = re.compile(r"[0-9]{1,18}")
 _SYMBOL = re.compile(r"[A-Z0-9][A-Z0-9./_-]{0,31}")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-_PLACE, _NAME = b"\x01", b"\x02"
+_PLACE, _NAME, _ROW = b"\x01", b"\x02", b"\x03"
 
 CURSOR = Parameter(
     Annotated[str, Meta(pattern="^[A-Za-z0-9_-]+$")], "The `next_cursor` of the page before; its other filters too."
@@ -91,6 +92,16 @@ class Query:
         )
         return None
 
+    def moment(self, name: str, *, end_of_day: bool = False) -> datetime | None:
+        """A time, or a day in UTC: its beginning, or with `end_of_day` the beginning of the next one."""
+        text = self._given.get(name)
+        if text is None or not _DAY.fullmatch(text):
+            return self.time(name)
+        try:
+            return datetime.fromisoformat(f"{text}T00:00:00+00:00") + timedelta(days=end_of_day)
+        except (ValueError, OverflowError):
+            return self.time(name)  # which says what is wrong with it
+
     def symbol(self, name: str) -> str | None:
         text = self._given.get(name)
         if text is None:
@@ -126,6 +137,20 @@ class Query:
             self._wrong_cursor()
             return None
         return Place(at, UUID(bytes=packed[8:]))
+
+    def row(self) -> tuple[datetime, int] | None:
+        """The cursor of a list of log rows: time and position."""
+        packed = self._cursor(_ROW)
+        if packed is None:
+            return None
+        try:
+            if len(packed) != 16:
+                raise ValueError("a row's place has 16 bytes")
+            at = _EPOCH + int.from_bytes(packed[:8], signed=True) * _MICROSECOND
+        except (ValueError, OverflowError):
+            self._wrong_cursor()
+            return None
+        return at, int.from_bytes(packed[8:], signed=True)
 
     def name(self) -> str:
         """The cursor of a list by name; empty at its beginning."""
@@ -167,6 +192,12 @@ def cursor_after(place: Place) -> str:
     """The cursor of the page that follows this place."""
     at = (place.at - _EPOCH) // _MICROSECOND
     return _text(_PLACE + at.to_bytes(8, signed=True) + place.id.bytes)
+
+
+def cursor_after_row(place: tuple[datetime, int]) -> str:
+    """The cursor of the page that follows this row of the log."""
+    at = (place[0] - _EPOCH) // _MICROSECOND
+    return _text(_ROW + at.to_bytes(8, signed=True) + place[1].to_bytes(8, signed=True))
 
 
 def cursor_after_name(name: str) -> str:

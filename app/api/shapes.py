@@ -241,6 +241,71 @@ class AuditEntry(msgspec.Struct, kw_only=True):
     hash: str
 
 
+class LoggedEntry(AuditEntry, kw_only=True):
+    """One row of the audit log with the chain that it is `seq` of: an order's, a trader's, or the system's."""
+
+    chain_id: Id
+
+
+class ReportRow(msgspec.Struct, kw_only=True):
+    """An execution with its own quantity and price, or something that was not executed with those asked for."""
+
+    row: str
+    timestamp: Time
+    trader_id: Id
+    order_id: Id | None
+    symbol: str | None
+    side: Side | None
+    order_type: OrderType | None
+    quantity: Amount | None
+    price: Amount | None
+    value: Amount | None
+    commission: Amount | None
+    realized_pnl: Amount | None
+    filled_quantity: Amount | None
+    venue: str | None
+    venue_order_id: str | None
+    execution_id: str | None
+    code: str | None
+    reason: str | None
+
+
+class ReportTotal(msgspec.Struct, kw_only=True):
+    """Executions of one symbol and side; `price` is their average."""
+
+    row: str
+    symbol: str
+    side: Side
+    quantity: Amount
+    price: Amount | None
+    value: Amount
+    commission: Amount
+    realized_pnl: Amount
+    executions: int
+
+
+class ReportEnd(msgspec.Struct, kw_only=True):
+    """Everything together."""
+
+    row: str
+    value: Amount
+    commission: Amount
+    realized_pnl: Amount
+    executions: int
+    reason: str
+
+
+class ExecutionReport(msgspec.Struct, kw_only=True, rename={"from_": "from"}):
+    """Executions of a period, and what was rejected, cancelled or refused in it."""
+
+    from_: Time
+    to: Time
+    generated_at: Time
+    data: list[ReportRow]
+    totals: list[ReportTotal]
+    end: ReportEnd
+
+
 class Limits(msgspec.Struct, kw_only=True):
     """What the trader may do; null is no limit. Currency, units, currency a day, orders a minute."""
 
@@ -362,6 +427,10 @@ class AuditEntries(msgspec.Struct):
 
     data: list[AuditEntry]
     total: int
+
+
+class LoggedEntries(Page[LoggedEntry]):
+    """Rows of the audit log by the time they were recorded."""
 
 
 class Requested(msgspec.Struct):

@@ -51,12 +51,6 @@ class Surroundings:
     start_worker: StartWorker
 
 
-class NotYet(click.ClickException):
-    """A command of the contract that is not built yet."""
-
-    exit_code = 2
-
-
 class NotConfigured(click.ClickException):
     """A setting is missing or wrong."""
 

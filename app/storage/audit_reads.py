@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cache
 from uuid import UUID
 
 from app.domain.audit_chain import GENESIS, canonical, link
+from app.domain.documents import Json
 from app.storage import execution_logs
+from app.storage.order_reads import plain_value
 from app.storage.transaction import Call, Database, Row, Statement
 
 PAGE_ROWS = 5000
@@ -27,6 +32,65 @@ WITHOUT_LOG = Statement(
     """SELECT o.id FROM orders o WHERE NOT EXISTS (SELECT 1 FROM execution_logs l WHERE l.chain_id = o.id)
     LIMIT 100""",
 )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """Which rows of the log; None is all. `since` is included, `until` is not."""
+
+    since: datetime | None = None
+    until: datetime | None = None
+    trader_id: UUID | None = None
+    order_id: UUID | None = None
+
+
+_CONDITIONS = {
+    "since": "l.timestamp >= {}",
+    "until": "l.timestamp < {}",
+    "trader_id": "l.trader_id = {}",
+    "order_id": "l.order_id = {}",
+}
+_ENTRY = tuple(name for name in execution_logs.COLUMNS if name != "details")
+
+
+def log_page(wanted: Wanted, after: tuple[datetime, int] | None, limit: int) -> Call:
+    """Rows by the time they were recorded, oldest first."""
+    given = {name: value for name in _CONDITIONS if (value := getattr(wanted, name)) is not None}
+    values: list[object] = [*given.values(), *(after or ()), limit]
+    return Call(_log_page(tuple(given), after is not None), values)
+
+
+@cache
+def _log_page(given: tuple[str, ...], continued: bool) -> Statement:
+    conditions = [_CONDITIONS[name].format(f"${place}") for place, name in enumerate(given, start=1)]
+    used = len(given)
+    if continued:
+        conditions.append(f"(l.timestamp, l.position) > (${used + 1}, ${used + 2})")
+        used += 2
+    where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
+    return Statement(
+        "_".join(["log_page", *given, *(["continued"] if continued else [])]),
+        f"""SELECT l.timestamp, l.position, l.chain_id, l.chain_seq, l.previous_hash, l.hash, l.details::text,
+            {", ".join(f"l.{name}" for name in _ENTRY)}
+        FROM execution_logs l {where} ORDER BY l.timestamp, l.position LIMIT ${used + 1}""",
+    )
+
+
+def place_of(row: Row) -> tuple[datetime, int]:
+    return row[0], row[1]
+
+
+def logged_entry(row: Row) -> Json:
+    """The document of a row of a page; `details` is JSON already."""
+    _, _, chain_id, seq, previous_hash, hash_, details, *values = row
+    return {
+        "seq": seq,
+        "chain_id": str(chain_id),
+        **{name: plain_value(value) for name, value in zip(_ENTRY, values, strict=True)},
+        "details": None if details is None else json.loads(details),
+        "previous_hash": bytes(previous_hash).hex(),
+        "hash": bytes(hash_).hex(),
+    }
 
 
 @dataclass(slots=True)

@@ -206,7 +206,7 @@ def audit_entries(rows: list[Row]) -> tuple[list[Json], int]:
         entries.append(
             {
                 "seq": seq,
-                **{name: _plain_value(value) for name, value in logged.items()},
+                **{name: plain_value(value) for name, value in logged.items()},
                 "details": None if details is None else details,
                 "previous_hash": bytes(previous_hash).hex(),
                 "hash": bytes(hash_).hex(),
@@ -215,7 +215,8 @@ def audit_entries(rows: list[Row]) -> tuple[list[Json], int]:
     return entries, rows[0][0] if rows else 0
 
 
-def _plain_value(value: object) -> object:
+def plain_value(value: object) -> object:
+    """A column of the log as a JSON value."""
     match value:
         case None | bool() | int() | str():
             return value

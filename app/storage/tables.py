@@ -585,7 +585,6 @@ audit_chains: Final = Table(
     CheckConstraint("refusals >= 0", name="audit_chains_refusals_check"),
     CheckConstraint("trader_id IS NULL OR chain_id = trader_id", name="audit_chains_own_chain"),
 )
-Index("idx_audit_chains_refusals", audit_chains.c.refusal_minute, postgresql_where=audit_chains.c.refusals > 0)
 
 # Counts of what happened, for monitoring; nothing in them is about a trader.
 operation_totals: Final = Table(

@@ -182,8 +182,9 @@ def test_everything_is_halted_and_resumed(console: Console) -> None:
         (["halt", "on", "--symbol", "NOPE"], 1, "nothing was halted"),
         (["halt", "on", "--symbol", "AAPL", "--trader", "Ann"], 2, "not both"),
         (["halt", "off", "--trader", "nobody"], 1, "there is no trader nobody"),
-        (["report", "executions"], 2, "not there yet"),
-        (["report", "executions", "--from", "2026-01-01"], 2, "not there yet"),
+        (["report", "executions", "--trader", "nobody"], 1, "there is no trader nobody"),
+        (["report", "executions", "--from", "2026-01-01"], 2, "no offset"),
+        (["report", "executions", "--from", "2999-01-01T00:00:00Z"], 2, "must lie before"),
         (["reconcile", "--order", "seven"], 2, "UUID"),
         (["trader", "forget"], 2, "forget"),
     ],
@@ -223,3 +224,13 @@ def test_a_wrong_setting_is_one_line(console: Console) -> None:
 def test_administration_needs_neither_redis_nor_a_venue(console: Console) -> None:
     environment = {**console.environment, "REDIS_URL": "redis://127.0.0.1:9/0"}
     assert console.process("trader", "create", "--name", "Ann", "--cash", "1", environment=environment).status == 0
+
+
+def test_a_report_of_executions_ends_with_its_totals(one_console: Console) -> None:
+    said = one_console.ok("report", "executions")
+    lines = said.out.splitlines()
+    assert lines[0].startswith("row,timestamp,trader_id,order_id,symbol")
+    assert lines[-1].startswith("END,")
+    assert (
+        one_console.ok("report", "executions", "--trader", "Ann", "--to", "2026-01-01T00:00:00Z").out.count("\n") == 2
+    )
