@@ -78,9 +78,12 @@ class Duration(click.ParamType[timedelta]):
 
 
 class Moment(click.ParamType[datetime]):
-    """A time with its offset, in the future."""
+    """A time with its offset; in the future unless `past` is allowed."""
 
     name = "time"
+
+    def __init__(self, *, past: bool = False) -> None:
+        self._past = past
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
         if isinstance(value, datetime):
@@ -91,6 +94,6 @@ class Moment(click.ParamType[datetime]):
             self.fail(f"{value!r} is no time: expected one such as 2027-01-31T00:00:00Z", param, ctx)
         if at.tzinfo is None:
             self.fail(f"{value!r} has no offset: expected one such as 2027-01-31T00:00:00Z", param, ctx)
-        if at <= datetime.now(UTC):
+        if not self._past and at <= datetime.now(UTC):
             self.fail(f"{value!r} has passed", param, ctx)
         return at.astimezone(UTC)

@@ -20,8 +20,8 @@ report = AppGroup("report", help="Reports.")
 
 @report.command("executions")
 @click.option("--trader", "id_or_name", help="This trader only: id or name.")
-@click.option("--from", "since", type=Moment(), help="The beginning; 30 days before the end unless given.")
-@click.option("--to", "until", type=Moment(), help="The end, not included; now unless given.")
+@click.option("--from", "since", type=Moment(past=True), help="The beginning; 30 days before the end unless given.")
+@click.option("--to", "until", type=Moment(past=True), help="The end, not included; now unless given.")
 @click.option("--output", type=click.File("w", lazy=False), default="-", help="A file; standard output if left out.")
 @command
 def executions(id_or_name: str | None, since: datetime | None, until: datetime | None, output: IO[Any]) -> None:

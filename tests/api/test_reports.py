@@ -15,6 +15,7 @@ import pytest
 from app.api import reports
 from app.domain.execution_report import cell
 from app.storage import report_reads
+from app.storage.transaction import Call, Statement
 from tests.api.house import Client, House, problem_of
 
 
@@ -209,6 +210,6 @@ def test_the_criteria_of_success_are_measured(house: House, busy: Client) -> Non
 
 def test_a_trader_s_own_login_measures_only_that_trader(house: House, busy: Client) -> None:
     assert house.database.read(
-        report_reads.Call(report_reads.Statement("criteria", "SELECT sum(measured_on) FROM success_criteria")),
+        Call(Statement("criteria", "SELECT sum(measured_on) FROM success_criteria")),
         settings={"app.trader_id": str(uuid4())},
     ) == [(0,)]

@@ -162,7 +162,8 @@ def test_a_login_has_the_rights_written_here_and_no_others(schema: Database, log
         f" WHERE grantee IN ('{login}', 'PUBLIC') AND table_schema = 'public'",
         schema.name,
     )
-    assert set(granted) == expected
+    views = schema.cluster.execute("SELECT viewname FROM pg_views WHERE schemaname = 'public'", schema.name)
+    assert set(granted) == expected | {(name, "SELECT") for (name,) in views}
     columns = schema.cluster.execute(
         "SELECT relname, attname, privilege_type FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid,"
         f" aclexplode(attacl) WHERE grantee = '{login}'::regrole",
@@ -621,3 +622,12 @@ def test_nobody_takes_a_place_in_a_chain_that_is_not_the_row_s_own(session: Begi
 
 def test_compliance_reads_the_heads_of_all_chains(session: Begin) -> None:
     assert _seen(session("surefill_compliance"), "audit_chains") == {ANN, BEN}
+
+
+def test_every_view_reads_with_the_rights_of_whoever_asks(schema: Database) -> None:
+    careless = schema.cluster.execute(
+        "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'v'"
+        " AND NOT coalesce(reloptions, '{}') @> '{security_invoker=true}'",
+        schema.name,
+    )
+    assert careless == []
