@@ -251,7 +251,7 @@ def verified(log: Log, signer: Signer) -> Report:
     return verify_export(log.lines(), [(note, f"note {number}") for number, note in enumerate(log.notes)], signer.keys)
 
 
-def run(count: int, seed: int, rows: int = 120) -> dict[str, int]:
+def run(count: int, seed: int, rows: int = 60) -> dict[str, int]:
     """How many of `count` tamperings of each kind are found. Raises RuntimeError when an honest log does not hold."""
     random_, signer = random.Random(seed), Signer()
     found = dict.fromkeys(KINDS, 0)
