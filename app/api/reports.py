@@ -21,7 +21,7 @@ from app.api.problems import Problem, invalid, not_found
 from app.api.query import Query
 from app.api.routes import COMPLIANCE, READ, blueprint, enter
 from app.domain.audit_chain import time_text
-from app.domain.execution_report import HEADER, ReportRow, Totals, csv_line
+from app.domain.execution_report import HEADER, ReportRow, Totals, csv_line, csv_row
 from app.domain.risk_rules import Denial
 from app.storage import report_reads
 from app.storage.report_reads import Period, Read
@@ -105,7 +105,7 @@ def _csv(pages: Iterator[Sequence[ReportRow]]) -> Iterator[bytes]:
     for page in pages:
         for row in page:
             totals.add(row)
-        yield "".join([csv_line(row.document()) for row in page]).encode()
+        yield "".join([csv_row(row) for row in page]).encode()
     yield "".join([csv_line(line) for line in (*totals.lines(), totals.end())]).encode()
 
 

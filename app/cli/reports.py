@@ -12,7 +12,7 @@ from flask.cli import AppGroup
 
 from app.cli.amounts import Moment
 from app.cli.surroundings import administration, command, database
-from app.domain.execution_report import HEADER, Totals, csv_line
+from app.domain.execution_report import HEADER, Totals, csv_line, csv_row
 from app.storage.report_reads import Period, all_traders, report_rows
 
 report = AppGroup("report", help="Reports.")
@@ -41,5 +41,5 @@ def executions(id_or_name: str | None, since: datetime | None, until: datetime |
         for page in report_rows(reader.read, traders, Period(since, until)):
             for row in page:
                 totals.add(row)
-            output.write("".join([csv_line(row.document()) for row in page]))
+            output.write("".join([csv_row(row) for row in page]))
     output.write("".join([csv_line(line) for line in (*totals.lines(), totals.end())]))

@@ -21,6 +21,7 @@ COLUMNS = (
 )  # fmt: skip
 
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
+_PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._:/-]*", re.ASCII)  # what no spreadsheet takes for anything else
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -164,11 +165,27 @@ def cell(value: object) -> str:
     if value is None:
         return ""
     text = str(value)
+    if _PLAIN.fullmatch(text):
+        return text
     if text.startswith(_FORMULA) and not _NUMBER.fullmatch(text):
         text = f"'{text}"
     if any(character in text for character in ',"\n\r'):
         text = '"' + text.replace('"', '""') + '"'
     return text
+
+
+def csv_row(row: ReportRow) -> str:
+    """`csv_line` of the row's document, in a third of the time: most cells can be nothing but a number or an id."""
+    return (
+        f"{row.kind.value},{time_text(row.at)},{row.trader_id},{row.order_id or ''},{cell(row.symbol)},"
+        f"{row.side or ''},{row.order_type or ''},{_amount(row.quantity)},{_amount(row.price)},{_amount(row.value)},"
+        f"{_amount(row.commission)},{_amount(row.realized_pnl)},{_amount(row.filled_quantity)},{cell(row.venue)},"
+        f"{cell(row.venue_order_id)},{cell(row.execution_id)},{cell(row.code)},{cell(row.reason)},\r\n"
+    )
+
+
+def _amount(amount: Decimal | None) -> str:
+    return "" if amount is None else plain(amount)
 
 
 def csv_line(document: Json) -> str:

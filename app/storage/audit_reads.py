@@ -65,7 +65,8 @@ def _log_page(given: tuple[str, ...], continued: bool) -> Statement:
     conditions = [_CONDITIONS[name].format(f"${place}") for place, name in enumerate(given, start=1)]
     used = len(given)
     if continued:
-        conditions.append(f"(l.timestamp, l.position) > (${used + 1}, ${used + 2})")
+        # the time by itself, too: the index of one trader's rows knows no position
+        conditions.append(f"l.timestamp >= ${used + 1} AND (l.timestamp, l.position) > (${used + 1}, ${used + 2})")
         used += 2
     where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
     return Statement(

@@ -16,13 +16,15 @@ _FIRST_ID = UUID(int=0)
 Read = Callable[[Call], Sequence[Row]]
 """Rows of one statement, with the rights of whoever asks. Raises DatabaseUnavailable."""
 
+# $2 is the beginning of the period, then the time of the last row: said by itself, it is a condition of the index, and
+# a page does not read again what the pages before it have told.
 FILLS = Statement(
     "report_fills",
     """SELECT f.timestamp, f.id, f.trader_id, f.order_id, f.symbol, f.side, o.order_type, f.quantity_filled,
         f.price_at_fill, f.commission, f.realized_pnl, f.cumulative_quantity, f.venue, f.venue_order_id, f.execution_id
     FROM fills f JOIN orders o ON o.id = f.order_id AND o.trader_id = f.trader_id
-    WHERE f.trader_id = $1 AND f.timestamp >= $2 AND f.timestamp < $3 AND (f.timestamp, f.id) > ($4, $5)
-    ORDER BY f.timestamp, f.id LIMIT $6""",
+    WHERE f.trader_id = $1 AND f.timestamp >= $2 AND f.timestamp < $3 AND (f.timestamp, f.id) > ($2, $4)
+    ORDER BY f.timestamp, f.id LIMIT $5""",
 )
 # Ends of orders and refusals, told by the log: it has the reasons. A row of an order that does not change its status
 # (a cancel that is sent again, say) is no end.
@@ -33,8 +35,8 @@ NOT_EXECUTED = Statement(
     "report_not_executed",
     f"""SELECT l.timestamp, l.position, l.trader_id, l.order_id, l.chain_id = l.trader_id, l.action, l.symbol, l.side,
         l.order_type, l.quantity, l.price, l.filled_quantity, l.venue, l.venue_order_id, l.error_code, l.reason
-    FROM execution_logs l WHERE {_NOT_EXECUTED} AND (l.timestamp, l.position) > ($4, $5)
-    ORDER BY l.timestamp, l.position LIMIT $6""",
+    FROM execution_logs l WHERE {_NOT_EXECUTED} AND (l.timestamp, l.position) > ($2, $4)
+    ORDER BY l.timestamp, l.position LIMIT $5""",
 )
 COUNT = Statement(
     "report_count",
@@ -70,7 +72,7 @@ def _pages(
 ) -> Iterator[Sequence[ReportRow]]:
     at, key = period.since, first
     while True:
-        rows = read(Call(statement, [trader_id, period.since, period.until, at, key, PAGE_ROWS]))
+        rows = read(Call(statement, [trader_id, at, period.until, key, PAGE_ROWS]))
         if rows:
             yield [row_from(row) for row in rows]
         if len(rows) < PAGE_ROWS:

@@ -13,7 +13,7 @@ from uuid import uuid4
 import pytest
 
 from app.api import reports
-from app.domain.execution_report import cell
+from app.domain.execution_report import ReportRow, RowKind, cell, csv_line, csv_row
 from app.storage import report_reads
 from app.storage.transaction import Call, Statement
 from tests.api.house import Client, House, problem_of
@@ -153,6 +153,16 @@ def test_compliance_gets_everybody_s_or_one_trader_s(house: House, busy: Client,
 )
 def test_no_text_becomes_a_formula_and_numbers_stay_numbers(value: object, expected: str) -> None:
     assert cell(value) == expected
+
+
+def test_a_row_is_written_the_quick_way_as_it_would_be_from_its_document() -> None:
+    at = datetime(2026, 1, 5, 12, tzinfo=UTC)
+    for row in (
+        ReportRow(RowKind.EXECUTION, at, uuid4(), uuid4(), "=X", "BUY", "LIMIT", Decimal("4.0"), Decimal("1E2"),
+                  Decimal(0), Decimal("-1.50"), Decimal(4), 'a "venue"', "+1", "1", None, None),
+        ReportRow(RowKind.REFUSED, at, uuid4(), None, None, None, None, None, None, code="-X", reason="one,\ntwo"),
+    ):  # fmt: skip
+        assert csv_row(row) == csv_line(row.document())
 
 
 # -- the log of all traders -------------------------------------------------------------------------------------------
