@@ -26,6 +26,7 @@ pytestmark = pytest.mark.journey
 
 SETTLED_SECONDS = 10.0  # an order whose worker was killed in mid-send
 AFTER_FLUSH_SECONDS = 5.0  # orders whose messages were all lost
+WORKER_STOPS_SECONDS = 5.0
 INTAKE_SECONDS = 5.0  # intake after PostgreSQL was killed
 
 
@@ -181,6 +182,17 @@ def test_without_redis_orders_are_accepted_and_filled_when_it_is_back(
     finally:
         system.start_program("redis")
     assert desk.until_closed(order_ids) == ["FILLED"] * 5
+
+
+def test_a_worker_with_nothing_to_do_stops_within_five_seconds(system: LocalStack, desk: Desk, trader: str) -> None:
+    assert desk.until_closed([desk.submit(trader)]) == ["FILLED"]
+    begun = time.monotonic()
+    system.stop_program("worker")
+    stopped = time.monotonic() - begun
+    order_id = desk.submit(trader)
+    system.start_program("worker")
+    assert desk.until_closed([order_id]) == ["FILLED"]
+    assert stopped < WORKER_STOPS_SECONDS
 
 
 def test_without_the_venue_orders_are_accepted_and_filled_when_it_is_back(
