@@ -28,7 +28,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from local.cannot_start import CannotStart
 from local.stack import LocalStack
-from proofs.chaos_faults import KINDS, MINUTE_FAULT, Fault, Scene, Undo, schedule
+from proofs.chaos_faults import KINDS, LONGER_THAN_THE_LEASE, MINUTE_FAULT, Fault, Scene, Undo, schedule
 from proofs.chaos_load import Load
 from proofs.chaos_report import Recoveries, contract_document, tables, verdict
 from proofs.fault_proxy import FaultProxies, rewired
@@ -76,7 +76,6 @@ class Strike:
     ended: float | None = None
     undo: Undo | None = None
     settled: float | None = None
-    overlapped: bool = False
     taken_back: asyncio.Event = field(default_factory=asyncio.Event)
     """It hits nothing any more."""
 
@@ -150,16 +149,14 @@ class Chaos:
     async def _let_settle(self) -> None:
         """Wait for the last fault's traces to go, unless it lasts longer than others do."""
         last = self.strikes[-1]
-        while last.settled is None and last.fault.kind != MINUTE_FAULT:
+        while last.settled is None and last.fault.seconds <= LONGER_THAN_THE_LEASE:
             if last.ended is not None and time.monotonic() > last.ended + OVERLAP_AFTER_SECONDS:
                 return
             await asyncio.sleep(0.05)
 
     async def _begin(self, number: int, fault: Fault) -> None:
-        for strike in self.strikes:
-            strike.overlapped |= strike.settled is None
         scene = replace(self._scene, random=Random(f"{self._options.seed}/{number}"))
-        strike = Strike(number, fault, time.monotonic(), overlapped=any(s.settled is None for s in self.strikes))
+        strike = Strike(number, fault, time.monotonic())
         self.strikes.append(strike)
         self._say(f"{number}: {fault.kind}" + (f" for {fault.seconds:g} s" if fault.seconds else ""))
         spring = None
@@ -191,7 +188,11 @@ class Chaos:
             told.changed.clear()
             await told.changed.wait()
         strike.settled = time.monotonic()
-        if not strike.overlapped:
+        joined = any(
+            other is not strike and other.began < strike.settled and (other.settled is None or other.settled > since)
+            for other in self.strikes
+        )
+        if not joined:
             self.recoveries.seconds[strike.fault.kind].append(strike.settled - since)
             self.recoveries.intake[strike.fault.kind].append(accepted - since)
 

@@ -22,6 +22,8 @@ LONGER_THAN_THE_LEASE = 9.5
 HELD = 7.0
 """Seconds of a black hole. What it holds arrives at its end, which must be within VENUE_MAX_IN_FLIGHT_SECONDS."""
 A_MINUTE = 60.0
+RETRIES_ARE_SPENT = 25.0
+"""Seconds of a venue that is gone: automatic retries end, and traders press retry."""
 AMBUSH_SYMBOL = "AAPL"
 
 
@@ -115,9 +117,12 @@ def _flushed(scene: Scene) -> None:
         client.flushall()
 
 
-def _away(scene: Scene) -> Undo:
-    scene.stack.stop_program("redis")
-    return lambda: scene.stack.start_program("redis")
+def _away(name: str) -> Callable[[Scene], Undo]:
+    def begin(scene: Scene) -> Undo:
+        scene.stack.stop_program(name)
+        return lambda: scene.stack.start_program(name)
+
+    return begin
 
 
 def _postgres_restarts(scene: Scene) -> None:
@@ -204,7 +209,8 @@ KINDS: dict[str, Fault] = {
         Fault("stop simulator", _stopped("simulator", slice(None)), LONGER_THAN_THE_LEASE, 2, "simulator"),
         Fault("redis flushall", _flushed, often=4, hits="redis", ambush=_worker_holds_still),
         Fault("kill redis", _killed("redis"), often=3, hits="redis", ambush=_worker_holds_still),
-        Fault("redis away", _away, A_MINUTE, 1, "redis"),
+        Fault("redis away", _away("redis"), A_MINUTE, 1, "redis"),
+        Fault("venue away", _away("simulator"), RETRIES_ARE_SPENT, 1, "simulator"),
         Fault("kill postgres", _killed("postgres"), often=2, hits="postgres"),
         Fault("postgres immediate restart", _postgres_restarts, often=4, hits="postgres"),
         *(Fault(f"{name} connections cut", _cut(name), often=3, hits=name) for name in _NETWORK),

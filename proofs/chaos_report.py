@@ -21,7 +21,7 @@ _PROCESSES = ("web", "worker", "listener", "sweeper", "quotes", "simulator", "re
 
 @dataclass
 class Recoveries:
-    """Seconds from the end of a fault (for a kill: from the kill), by kind; only of faults that no other one joined."""
+    """Seconds from the end of a fault (for a kill: from the kill), by kind; only where no other fault was at work."""
 
     seconds: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     """Until everything that it had caught on the way was settled, and an order sent right after it was filled."""
