@@ -39,7 +39,7 @@ simulate: $(RUNS) ## deterministic simulation; writes var/simulate.json (SEEDS=1
 	@$(PY) -m proofs.simulate --seeds $(SEEDS) --from $(FROM) $(ARGS)
 
 screenshots: $(TESTS) ## a picture of every state of the pages, in var/screenshots
-	@$(PY) -m tests.browser.screenshots
+	@$(PY) -m tests.browser.screenshots $(ARGS)
 
 lint: $(TESTS) ## style, format, types, and who may import whom
 	$(PY) -m ruff check .

@@ -1,6 +1,6 @@
 """`make screenshots`: a picture of every state of the pages, in var/screenshots, to be looked at.
 
-Desktop and phone, light and dark, on a throw-away system of its own.
+Desktop and phone, light and dark, on a throw-away system of its own; ARGS="phone-dark" takes only those.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import random
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -33,17 +34,17 @@ class Studio:
     """Takes the pictures of one form and colour."""
 
     def __init__(self, browser: Browser, url: str, form: str, colour: str) -> None:
-        self._browser, self._url, self._form, self._colour = browser, url, form, colour
+        self._browser, self._url, self.form, self.colour = browser, url, form, colour
         self.is_phone = form == "phone"
 
     @contextmanager
     def page(self) -> Iterator[TraderPage]:
-        width, height = FORMS[self._form]
+        width, height = FORMS[self.form]
         page = TraderPage(
             self._browser,
             self._url,
             viewport={"width": width, "height": height},
-            color_scheme=self._colour,
+            color_scheme=self.colour,
             device_scale_factor=2 if self.is_phone else 1.5,
             has_touch=self.is_phone,
             is_mobile=self.is_phone,
@@ -53,7 +54,7 @@ class Studio:
 
     def take(self, page: TraderPage, name: str) -> None:
         page.page.wait_for_timeout(400)  # what moves comes to rest
-        page.page.screenshot(path=FOLDER / f"{name}-{self._form}-{self._colour}.png")
+        page.page.screenshot(path=FOLDER / f"{name}-{self.form}-{self.colour}.png")
 
     def go(self, page: TraderPage, place: str) -> None:
         if self.is_phone:
@@ -94,6 +95,7 @@ def full(studio: Studio, busy: Trader, _fresh: Trader) -> None:
             studio.take(page, "account")
         studio.go(page, "Orders")
         studio.take(page, "orders")
+        page.page.screenshot(path=FOLDER / f"orders-{studio.form}-{studio.colour}-small.png", scale="css")
         page.page.get_by_role("button", name="Needs attention").click()
         row = page.page.locator('.order[data-state="NEEDS_ATTENTION"]').first
         row.locator(".symbol").click()
@@ -167,6 +169,8 @@ def trade(trader: Trader, venue: SimulatorControl) -> None:
             terms |= {"order_type": "LIMIT", "price": f"{bid * 1.02:.2f}"}
         if number % 31 == 30:
             venue.add_faults({"kind": "refuse", "times": 1, "symbol": symbol})
+        if number > 40 and number % 6 == 5:  # some of what has been bought by then
+            terms = {"symbol": symbol, "quantity": "5", "side": "SELL"}
         order_id = trader.submit(**terms)
         if number % 14 == 3:
             trader.call("POST", f"orders/{order_id}/cancel")
@@ -195,7 +199,10 @@ def main() -> None:
         trade(busy, SimulatorControl(system.simulator_url))
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=path, args=flags())
+            wanted = sys.argv[1:]
             for form, colour in itertools.product(FORMS, COLOURS):
+                if wanted and f"{form}-{colour}" not in wanted:
+                    continue
                 for scene in SCENES:
                     scene(Studio(browser, system.url, form, colour), busy, fresh)
             browser.close()
