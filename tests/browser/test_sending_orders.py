@@ -102,6 +102,8 @@ def test_an_order_without_an_answer_survives_a_reload_and_is_not_doubled(page: T
 
 
 def test_two_quick_presses_send_one_order(page: TraderPage, trader: Trader) -> None:
+    sent: list[str] = []
+    page.page.on("request", lambda request: sent.append(request.url) if request.method == "POST" else None)
     page.fill_ticket(order_type="Limit", quantity="2", price="100")
     page.evaluate(
         """() => {
@@ -110,6 +112,7 @@ def test_two_quick_presses_send_one_order(page: TraderPage, trader: Trader) -> N
         }"""
     )
     expect(page.ticket.locator("#quantity")).to_have_value("")
+    assert len(sent) == 1  # the second one was not left to the server to refuse
     assert len(trader.orders()) == 1
 
 
