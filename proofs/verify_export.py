@@ -197,11 +197,11 @@ def notes_of(paths: Iterable[Path]) -> Iterator[tuple[str, str]]:
         if not files:
             raise CannotCheck(f"{path}: no checkpoints in it")
         for file in files:
-            blocks = file.read_text(encoding="utf-8").split("\n\n")
+            blocks = [block for block in file.read_text(encoding="utf-8").split("\n\n") if block.strip()]
+            # A last one without signatures was copied while it was being written: it does not count, which takes
+            # nothing from those before it. Cutting one off on purpose is no more than leaving it away.
             for place in range(0, len(blocks) - 1, 2):
                 yield f"{blocks[place]}\n\n{blocks[place + 1]}", file.name
-            if blocks[-1].strip():
-                yield blocks[-1], file.name
 
 
 def checkpoints_from(notes: Iterable[tuple[str, str]], keys: Sequence[Key], report: Report) -> list[Checkpoint]:

@@ -34,6 +34,14 @@ WITHOUT_LOG = Statement(
 )
 
 
+# Such a row would never enter the tree, nor an export: no transaction of that number has begun.
+OF_THE_FUTURE = Statement(
+    "log_rows_of_the_future",
+    """SELECT l.chain_id, l.chain_seq FROM execution_logs l
+    WHERE l.recorded_xid >= pg_snapshot_xmax(pg_current_snapshot()) LIMIT 100""",
+)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
     """Which rows of the log; None is all. `since` is included, `until` is not."""
@@ -133,6 +141,8 @@ def verify(database: Database) -> Verification:
         _end(chain, found)
         for (order_id,) in transaction.fetch(Call(WITHOUT_LOG)):
             found.breaks.append(f"order {order_id}: it has no row in the log")
+        for chain_id, seq in transaction.fetch(Call(OF_THE_FUTURE)):
+            found.breaks.append(f"chain {chain_id}, row {seq}: it claims a transaction that has not begun")
     return found
 
 

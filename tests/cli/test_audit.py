@@ -197,6 +197,27 @@ def test_whoever_owns_the_database_cannot_change_what_was_signed_unseen(signed: 
     assert "IT DOES NOT HOLD" in verified.stdout and verified.stderr
 
 
+def test_a_row_that_claims_a_transaction_of_the_future_is_found(signed: Signed) -> None:
+    """It would be below no horizon for ever: in no tree, in no export, and yet in the database."""
+    signed.tamper(
+        """INSERT INTO execution_logs (id, recorded_xid, chain_id, chain_seq, previous_hash, hash, actor, action,
+             timestamp, software_version, created_at)
+           VALUES (gen_random_uuid(), '999999999999', gen_random_uuid(), 1, '', '', 'x', 'CORRECTED', now(), '1',
+             now())"""
+    )
+    said = signed.console.run("audit", "verify")
+    assert said.status == 1 and "a transaction that has not begun" in said.err
+
+
+@pytest.mark.parametrize("ending", ["", "\n", "\n\n", "\n\nsurefill-cut\n7\n"])
+def test_a_copied_checkpoint_may_end_anyhow(signed: Signed, ending: str) -> None:
+    signed.export()
+    note = signed.folder.days()[-1].read_text(encoding="utf-8").rstrip("\n")
+    (signed.stick / "kept.txt").write_text(note + ending, encoding="utf-8")
+    verified = signed.verifier("export.jsonl", "--keys", "verification-keys", "--checkpoints", "kept.txt")
+    assert (verified.returncode, verified.stderr) == (0, "")
+
+
 def test_the_proof_of_one_order_holds_offline_and_shows_that_the_log_is_still_the_same(
     signed: Signed, ann: Client
 ) -> None:
