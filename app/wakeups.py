@@ -39,13 +39,20 @@ REST_AFTER_FAILURE = 0.5
 
 def task_for(order: Order) -> tuple[str, str]:
     """The task that takes the order further, and its queue."""
+    if order.is_leaving_venue or _is_due_at_deadline(order):
+        return CANCEL, CANCELS
     match order.execution_state:
         case ExecutionState.QUEUED | ExecutionState.SENDING | ExecutionState.IN_DOUBT:
             return (EXECUTE if order.execution_path is ExecutionPath.V2 else EXECUTE_PLAIN), ORDERS
-        case ExecutionState.CANCELLING:
-            return CANCEL, CANCELS
         case _:
             return RECONCILE, RECONCILIATIONS
+
+
+def _is_due_at_deadline(order: Order) -> bool:
+    """What stands at the venue and is looked at next because its time is up: it must not wait behind submits."""
+    if order.execution_state is not ExecutionState.WORKING or order.expires_at is None or order.due_at is None:
+        return False
+    return order.due_at >= order.expires_at
 
 
 def channel(trader_id: UUID) -> str:

@@ -273,6 +273,10 @@ class LocalStack:
         created = json.loads(said)
         return CreatedTrader(name=name, trader_id=created["trader_id"], api_key=created["api_key"])
 
+    def halt(self, *options: str) -> None:
+        """`halt on` or `halt off` on the command line. Raises CannotStart when that fails."""
+        self._run_tool(["flask", "--app", "app", "halt", *options], "the halt could not be changed")
+
     # --- the steps of a start -----------------------------------------------------------------------------------
 
     def _check_settings(self) -> None:

@@ -121,6 +121,25 @@ class TraderClient:
             raise Refused(status, document)
         raise RuntimeError("unreachable: answers are asked for until there is one")
 
+    async def amend(self, order_id: UUID, terms: Mapping[str, Any]) -> int:
+        """PATCH other terms of an order that rests; returns the status, 409 included. Raises Refused.
+
+        What was acknowledged is the order with these terms from then on: no fill of the old ones may win.
+        """
+        async for status, document in self._answers("PATCH", f"orders/{order_id}", json.dumps(terms), {}):
+            if status in (200, 202):
+                wanted = document.get("amendment") or document
+                self.acknowledged[:] = [
+                    _acknowledged(order_id, self.trader_id, {**document, **wanted})
+                    if each.order_id == order_id
+                    else each
+                    for each in self.acknowledged
+                ]
+            if status in (200, 202, 409):
+                return status
+            raise Refused(status, document)
+        raise RuntimeError("unreachable: answers are asked for until there is one")
+
     async def get(self, path: str) -> Json:
         """GET a document below `/api/v1/`. Raises Refused."""
         async for status, document in self._answers("GET", path, "", {}):

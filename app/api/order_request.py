@@ -29,7 +29,7 @@ ORDER_FIELDS = (
 )  # fmt: skip
 AMEND_FIELDS = ("price", "quantity")
 HALT_FIELDS = ("scope", "trader_id", "symbol", "reason", "cancel_exits")
-NOT_YET = ("stop_loss", "take_profit", "max_slippage_bps")
+MOST_SLIPPAGE_BPS = 9_999  # of 10,000: a SELL must be left a price
 LONGEST_SENTENCE = 500
 LONGEST_WAIT_SECONDS = 31_536_000  # a year; no order lives longer
 
@@ -88,10 +88,10 @@ def order_terms(body: bytes, key: str, *, confirm_duplicate: bool, venue: str) -
     order_type = read.word("order_type", OrderType)
     price = read.price(order_type)
     time_in_force = read.word("time_in_force", TimeInForce, TimeInForce.DAY)
+    stop_loss, take_profit = read.amount("stop_loss"), read.amount("take_profit")
+    max_slippage_bps = read.integer("max_slippage_bps", 0, MOST_SLIPPAGE_BPS)
     max_wait_seconds = read.integer("max_wait_seconds", 1, LONGEST_WAIT_SECONDS)
     wanted_venue = read.venue(venue)
-    for name in NOT_YET:
-        read.not_yet(name)
     read.errors.extend(unknown_fields(fields, ORDER_FIELDS))
     if read.errors:
         raise invalid(read.errors)
@@ -107,6 +107,9 @@ def order_terms(body: bytes, key: str, *, confirm_duplicate: bool, venue: str) -
         idempotency_key=key,
         request_fingerprint=sha256(body).digest(),
         confirm_duplicate=confirm_duplicate,
+        stop_loss=stop_loss,
+        take_profit=take_profit,
+        max_slippage_bps=max_slippage_bps,
         max_wait_seconds=max_wait_seconds,
         venue=wanted_venue,
     )
@@ -314,15 +317,6 @@ class _Reading:
     def not_with(self, name: str, message: str, suggestion: str) -> None:
         if self._fields.get(name) is not None:
             self._wrong("CONTRADICTION", f"{message}.", suggestion, name)
-
-    def not_yet(self, name: str) -> None:
-        if self._fields.get(name) is not None:
-            self._wrong(
-                "NOT_SUPPORTED_YET",
-                f"{name} is not supported yet, so an order that asks for it is refused.",
-                f"Send the order without {name}.",
-                name,
-            )
 
     def _text(self, name: str, *, required: bool = False) -> str | None:
         value = self._fields.get(name)

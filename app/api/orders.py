@@ -18,7 +18,7 @@ from app.api.bodies import no_fields, raw_body
 from app.api.description import Header, Operation, Parameter, described
 from app.api.intake import Intake, intake
 from app.api.order_request import amendment, confirms_duplicate, idempotency_key, order_terms
-from app.api.problems import Problem, denied, not_found, not_supported_yet
+from app.api.problems import Problem, denied, not_found
 from app.api.query import CURSOR, Query, cursor_after
 from app.api.routes import READ, TRADE, blueprint, enter
 from app.domain.acceptance import OrderTerms, Quota
@@ -27,6 +27,7 @@ from app.domain.documents import Json, order_document
 from app.domain.order_states import ExecutionState, OrderStatus
 from app.domain.orders import Order, Side
 from app.lifecycle.accept import Refusal, accept, refuse
+from app.lifecycle.amend import Amended, AmendStored, Denied, NewTerms, NotOpen, amend
 from app.lifecycle.attention import AwaitingProof, Ended, NotWaiting, Resumed, abandon, retry
 from app.lifecycle.cancel import Cancelled, CancelStored, TooLate, request_cancel
 from app.storage import order_reads
@@ -263,18 +264,24 @@ def cancel_all_orders() -> Response:
         group="Orders",
         scope=TRADE,
         body=shapes.AmendRequest,
-        answers={},
+        answers={200: shapes.Order, 202: shapes.Order},
         problems=(409,),
     )
 )
 def amend_order(order_id: UUID) -> Response:
-    """Change an open order's price or quantity."""
+    """Change an open order's price or quantity; the venue decides about what was sent."""
     desk, caller = enter(TRADE)
-    amendment(raw_body())
-    order = _order_with_fills(desk, caller, order_id)
-    if order["execution_state"] == ExecutionState.CLOSED:
-        raise _audited(desk, caller, order_id, _closed(order["status"]))
-    raise not_supported_yet("Changing an order")
+    given = amendment(raw_body())
+    wanted = NewTerms(given.get("price"), given.get("quantity"))
+    match amend(desk.ports, order_id, actor(caller), wanted, trader_id=caller.trader_id):
+        case Amended(order):
+            return answer(order_document(order))
+        case AmendStored(order):
+            return answer(order_document(order), 202)
+        case NotOpen(order):
+            raise _audited(desk, caller, order_id, _not_open(order))
+        case Denied(failed):
+            raise _audited(desk, caller, order_id, denied(failed))
 
 
 @blueprint.post("/orders/<uuid:order_id>/retry")
@@ -370,6 +377,21 @@ def _audited(desk: Intake, caller: Caller, order_id: UUID, problem: Problem) -> 
         desk.ports, caller.trader_id, problem.denials, who, who.received_at or desk.ports.clock.now(), order_id=order_id
     )
     return problem
+
+
+def _not_open(order: Order) -> Problem:
+    if order.is_closed:
+        return _closed(order.status)
+    if order.execution_state is ExecutionState.CANCELLING:
+        return Problem(
+            409, "CANCEL_UNDER_WAY", "The order is being cancelled.", "Wait for its end; then send a new order."
+        )
+    return Problem(
+        409,
+        "NEEDS_ATTENTION",
+        "Nobody knows whether the venue has this order, so it cannot be changed.",
+        "Press retry or acknowledge first.",
+    )
 
 
 def _closed(status: object) -> Problem:

@@ -78,7 +78,7 @@ class OrderRequest(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     stop_loss: GivenAmount | None = None
     take_profit: GivenAmount | None = None
     time_in_force: TimeInForce | None = TimeInForce.DAY
-    max_slippage_bps: Annotated[int, Meta(ge=0)] | None = None
+    max_slippage_bps: Annotated[int, Meta(ge=0, le=9_999)] | None = None
     max_wait_seconds: Annotated[int, Meta(ge=1, le=31_536_000)] | None = None
     venue: str | None = None
 
@@ -140,6 +140,13 @@ class FillOfOrder(Fill):
     side: Side
 
 
+class Amendment(msgspec.Struct):
+    """Terms that an order shall have instead of its own."""
+
+    price: Amount | None
+    quantity: Amount | None
+
+
 class Order(msgspec.Struct, kw_only=True):
     """An order."""
 
@@ -164,6 +171,8 @@ class Order(msgspec.Struct, kw_only=True):
     venue: str
     venue_order_id: str | None
     parent_id: Id | None
+    amendment: Amendment | None
+    """Other terms that are wanted and that the venue has not decided about."""
     unprotected: bool
     """True while something was bought that the wanted stop loss and take profit do not protect (yet)."""
     version: int
@@ -320,6 +329,14 @@ class Limits(msgspec.Struct, kw_only=True):
     version: int
 
 
+class Unprotected(msgspec.Struct, kw_only=True):
+    """Part of a holding that no exit protects (yet): of which entry, or of which exit that does not stand."""
+
+    order_id: Id
+    symbol: str
+    quantity: Amount
+
+
 class Account(msgspec.Struct, kw_only=True):
     """The trader's money, in `currency`. `equity` and `unrealized_pnl` are null where a holding has no price."""
 
@@ -332,6 +349,8 @@ class Account(msgspec.Struct, kw_only=True):
     realized_pnl_today: Amount
     unrealized_pnl: Amount | None
     trading_state: str
+    unprotected: list[Unprotected]
+    """What is held without the stop loss and take profit that were wanted for it."""
     limits: Limits
 
 

@@ -69,6 +69,9 @@ def order_document(order: Order) -> Json:
         "venue_order_id": order.venue_order_id,
         "parent_id": None if order.parent_id is None else str(order.parent_id),
         "unprotected": order.is_unprotected,
+        "amendment": None
+        if order.amend_requested_at is None
+        else {"price": decimal_or_none(order.amend_price), "quantity": decimal_or_none(order.amend_quantity)},
         "version": order.version,
         "created_at": time_text(order.created_at),
         "updated_at": time_text(order.updated_at),

@@ -5,7 +5,7 @@ The rules for sending again (I5) and for proven absence (I7) live here and nowhe
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -121,9 +121,12 @@ Known = Mapping[tuple[str, Decimal], Decimal]
 """Executions already recorded for an order: the venue's order and its cumulative quantity after each -> quantity."""
 
 
-def missing_executions(order: Order, known: Known, executions: Iterable[Execution]) -> list[Execution]:
+def missing_executions(
+    order: Order, known: Known, executions: Iterable[Execution], reported: Sequence[str] = ()
+) -> list[Execution]:
     """Those not recorded yet, in the venue's order, each counted once by its cumulative quantity (I6).
 
+    `reported`: the venue's orders that the report names as one with ours.
     Raises Nonsense for one that overlaps another, or for more than was ordered.
     """
     taken = dict(known)
@@ -131,7 +134,7 @@ def missing_executions(order: Order, known: Known, executions: Iterable[Executio
     total = order.filled_quantity
     for execution in sorted(executions, key=lambda e: e.cumulative_quantity):
         its_order = execution.venue_order_id
-        if order.venue_order_id is not None and its_order not in order.venue_ids:
+        if order.venue_order_id is not None and its_order not in order.venue_ids and its_order not in reported:
             raise Nonsense("FOREIGN_FILL", f"a fill of {its_order} came for {order.venue_order_id}")
         cumulative, quantity = execution.cumulative_quantity, execution.quantity
         if taken.get((its_order, cumulative)) == quantity:
@@ -160,7 +163,7 @@ def adopt(order: Order, report: OrderReport, executions: Iterable[Execution], kn
     """
     _check(order, report)
     events: list[OrderEvent] = []
-    missing = missing_executions(order, known, executions)
+    missing = missing_executions(order, known, executions, report.ids)
     if order.is_closed or is_part(order, report):
         # an end absorbs all else (I9), and one of several orders at the venue says nothing about the whole
         return [_filled(execution, now) for execution in missing]

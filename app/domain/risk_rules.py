@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from app.domain import account_rules, conduct_rules, instrument_rules, price_rules
+from app.domain import account_rules, conduct_rules, exit_rules, instrument_rules, price_rules
 from app.domain.acceptance import (
     AcceptanceView,
     EarlierOrder,
@@ -90,6 +90,12 @@ RULES: tuple[Rule, ...] = (
     Rule(
         price_rules.take_profit_is_on_its_side, ("TAKE_PROFIT_WRONG_SIDE",),
         "the order's price, or the last quote for a MARKET order", "passes here: the reference price's rule denies",
+    ),
+    Rule(exit_rules.exits_fit_side, ("EXITS_NOT_ALLOWED",), "the order's fields", _NOTHING),
+    Rule(exit_rules.exits_fit_quantity, ("EXITS_NOT_SUPPORTED",), "the order's fields", _NOTHING),
+    Rule(
+        exit_rules.slippage_bound_is_known, ("SLIPPAGE_BOUND_UNKNOWN",),
+        "the last quote, at most REFERENCE_PRICE_MAX_AGE_SECONDS old", "denies",
     ),
     Rule(
         price_rules.reference_price_is_fresh, ("REFERENCE_PRICE_STALE",),

@@ -23,6 +23,7 @@ from app.domain.money import ZERO
 from app.domain.order_states import ExecutionState, OrderStatus
 from app.domain.orders import ExecutionPath, Order, OrderType, Side
 from app.domain.risk_rules import denials
+from app.domain.slippage import price_bound
 from app.domain.trading_session import Session
 from app.lifecycle.ports import Ports
 from app.lifecycle.record import chained, feed_event
@@ -170,6 +171,7 @@ def _new_order(
         take_profit=terms.take_profit,
         time_in_force=terms.time_in_force,
         max_slippage_bps=terms.max_slippage_bps,
+        price_bound=price_bound(terms, view),
         max_wait_seconds=terms.max_wait_seconds,
         venue=terms.venue or instrument.venue,
         parent_id=None,

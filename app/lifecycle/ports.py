@@ -49,6 +49,19 @@ class OrderStore(Protocol):
         """Lock the account, read all that the rules look at, decide, write, commit, wake the feed."""
         ...
 
+    def amend(
+        self,
+        order_id: UUID,
+        trader_id: UUID,
+        terms_of: Callable[[Order], OrderTerms],
+        decide: Callable[[Held, AcceptanceView], Verdict[T]],
+    ) -> T:
+        """Lock the order and its account, read all that the rules look at for those terms, decide, write.
+
+        Raises NoSuchOrder.
+        """
+        ...
+
     def refuse(self, trader_id: UUID, decide: Callable[[ChainHead], CountedRefusal | None]) -> None:
         """Lock the trader's chain and write what a refusal leaves in the audit log; nothing for None."""
         ...

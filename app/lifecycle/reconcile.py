@@ -169,7 +169,7 @@ def take_over(
     except Nonsense as nonsense:
         return _contradicted(record, nonsense)
     # executions become fills in the order of `missing_executions`, which is that of the events
-    fills = iter(missing_executions(order, known, executions))
+    fills = iter(missing_executions(order, known, executions, report.ids))
     for event in events:
         execution = next(fills) if isinstance(event, happened.Filled) else None
         if execution is not None and _is_worse_than_limit(order, execution):
@@ -190,6 +190,9 @@ def take_over(
         return Settled()
     if report.legs:
         _follow_legs(record, report)
+    elif after.is_exit_pair and not after.other_venue_orders and not found_by_asking:
+        _hasten(record)  # the stream does not name the other exit: ask, so that what it executes is known as ours
+        return TryAgain(record.now, Reason("LEG_UNKNOWN", "The venue is asked for the other exit."))
     behind = report.total_filled > after.filled_at_venue or report.status.is_end
     if found_by_asking and report.status.is_end and not report.has_ended:
         behind = report.total_filled > after.filled_at_venue  # one exit has ended, the other stands

@@ -134,11 +134,11 @@ def _record_until_stored(
 
 def instruction(order: Order) -> OrderInstruction:
     """The order as the venue gets it; our order id is its client order id."""
-    price = order.price
-    order_type = order.order_type
+    limit = order.price if order.order_type is OrderType.LIMIT else order.price_bound
+    stop = order.price if order.order_type is OrderType.STOP else None
+    order_type: str = order.order_type
     if order.price_bound is not None:  # it can never be filled at a worse price than this
-        price, order_type = order.price_bound, OrderType.LIMIT
-    price = None if price is None else trimmed(price)
+        order_type = OrderType.LIMIT if stop is None else "STOP_LIMIT"
     return OrderInstruction(
         client_order_id=order.client_order_id,
         symbol=order.symbol,
@@ -146,8 +146,8 @@ def instruction(order: Order) -> OrderInstruction:
         quantity=trimmed(order.quantity_at_venue),
         order_type=order_type,
         time_in_force=order.time_in_force,
-        limit_price=price if order_type is OrderType.LIMIT else None,
-        stop_price=price if order_type is OrderType.STOP else None,
+        limit_price=None if limit is None else trimmed(limit),
+        stop_price=None if stop is None else trimmed(stop),
         or_stop_price=trimmed(order.stop_loss) if order.is_exit_pair and order.stop_loss is not None else None,
     )
 
@@ -217,6 +217,10 @@ def _apply(ports: Ports, record: Record, number: int, answer: SubmitAnswer, held
                 record.alarm(nonsense.code, str(nonsense))
                 return _in_doubt(ports, record, Reason(NONSENSE, str(nonsense)), latest=latest)
             remember_venue_order(record, report)
+            # the stream may have told of the acceptance first, and it does not name the other exit of a pair
+            unknown = set(report.ids) - record.order.venue_ids
+            if unknown:
+                record.bookkeeping(other_venue_orders=(*record.order.other_venue_orders, *sorted(unknown)))
             if record.order.is_leaving_venue:
                 record.bookkeeping(due_at=record.now)
                 return TryAgain(record.now, Reason("CANCEL_WANTED", "The cancel goes out now."))

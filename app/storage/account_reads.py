@@ -40,7 +40,12 @@ ACCOUNT = Statement(
             WHERE p.trader_id = $1 AND p.quantity <> 0 AND {_MARK} IS NULL),
         (SELECT coalesce(sum(p.quantity * {_MARK}), 0) FROM positions p JOIN instruments i USING (symbol)
             WHERE p.trader_id = $1 AND p.quantity <> 0),
-        (SELECT coalesce(sum(p.cost_basis), 0) FROM positions p WHERE p.trader_id = $1 AND p.quantity <> 0)
+        (SELECT coalesce(sum(p.cost_basis), 0) FROM positions p WHERE p.trader_id = $1 AND p.quantity <> 0),
+        (SELECT json_agg(json_build_array(o.id, o.symbol, trim_scale(
+                CASE WHEN o.parent_id IS NULL THEN o.filled_quantity - o.covered_quantity
+                ELSE o.quantity - o.filled_quantity END)::text) ORDER BY o.created_at)
+            FROM orders o JOIN positions p USING (trader_id, symbol)
+            WHERE o.trader_id = $1 AND o.is_unprotected AND p.quantity > 0)
     FROM accounts a JOIN traders t ON t.id = a.trader_id WHERE a.trader_id = $1""",
 )
 POSITIONS = Statement(
@@ -62,7 +67,7 @@ def account_from(row: Row, trader_id: UUID, orders_per_minute: int) -> Json:
     """The document of a row of ACCOUNT. `orders_per_minute` is for traders without a limit of their own."""
     currency, cash, reserved, trading_state, version = row[:5]
     limits = dict(zip(LIMITS, row[5 : 5 + len(LIMITS)], strict=True))
-    realized, without_price, worth, cost = row[5 + len(LIMITS) :]
+    realized, without_price, worth, cost, unprotected = row[5 + len(LIMITS) :]
     books = Account(trader_id, currency, cash, reserved)
     # a sum over what has a price only would be a guess at the rest
     value: Decimal | None = None if without_price else worth
@@ -76,6 +81,10 @@ def account_from(row: Row, trader_id: UUID, orders_per_minute: int) -> Json:
         "realized_pnl_today": plain(realized),
         "unrealized_pnl": None if value is None else plain(value - cost),
         "trading_state": trading_state,
+        "unprotected": [
+            {"order_id": order_id, "symbol": symbol, "quantity": quantity}
+            for order_id, symbol, quantity in unprotected or ()
+        ],
         "limits": {
             **limits_document(limits),
             "orders_per_minute": limits["orders_per_minute"] or orders_per_minute,

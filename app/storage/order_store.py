@@ -227,15 +227,8 @@ class PostgresOrders:
                 window = now - self._duplicate_window
             rows = transaction.fetch(
                 Call(PASS_GATE_AND_LOCK_ACCOUNT, [trader_id]),
-                Call(
-                    READ_FOR_ACCEPTANCE,
-                    [
-                        trader_id, terms.symbol, terms.idempotency_key, terms.side, terms.quantity, window,
-                        terms.order_type, terms.price, today, now - self._rule_policy.reference_max_age,
-                        self._own_resting_orders_only,
-                    ],
-                ),
-            )  # fmt: skip
+                Call(READ_FOR_ACCEPTANCE, self._to_accept(trader_id, terms, window, today, now)),
+            )
             if not rows:
                 raise NoSuchOrder(f"trader {trader_id} has no account")
             now = self._clock.now()  # under the lock: the order of acceptance is the order of these times
@@ -254,6 +247,45 @@ class PostgresOrders:
                 transaction.finish(*execution_logs.count_refusal(accepting.refusal))
         if accepting.changes is not None:
             self._wake(accepting.changes, payloads, last_seq)
+
+    def amend(
+        self,
+        order_id: UUID,
+        trader_id: UUID,
+        terms_of: Callable[[Order], OrderTerms],
+        decide: Callable[[Held, AcceptanceView], Verdict[T]],
+    ) -> T:
+        """See OrderStore.amend."""
+        today = session_of(self._clock.now())
+        with self._database.transaction(_as_trader(trader_id)) as transaction:
+            rows = transaction.fetch(Call(halts.PASS_GATE), *books.lock_and_read(order_id))
+            if not rows:
+                raise NoSuchOrder(str(order_id))
+            held = _held(rows[0], with_books=True)
+            terms = terms_of(held.order)
+            now = self._clock.now()
+            read = transaction.fetch(Call(READ_FOR_ACCEPTANCE, self._to_accept(trader_id, terms, None, today, now)))[0]
+            rate = _Rate.of(read[3:6], now, read[_ORDERS_PER_MINUTE] or self._orders_per_minute)
+            view, _ = self._view(trader_id, terms, read, rate, today, now)
+            verdict = decide(held, view)
+            changes = verdict.changes
+            if changes is None:
+                return verdict.result
+            payloads = [order_events.encode(event.document) for event in _events(changes)]
+            last_seq = transaction.finish(
+                *_writes(changes, payloads), returning=order_events.LAST_SEQ if payloads else None
+            )
+        self._wake(changes, payloads, last_seq)
+        return verdict.result
+
+    def _to_accept(
+        self, trader_id: UUID, terms: OrderTerms, window: datetime | None, today: date, now: datetime
+    ) -> list[object]:
+        """The values of READ_FOR_ACCEPTANCE."""
+        return [
+            trader_id, terms.symbol, terms.idempotency_key, terms.side, terms.quantity, window, terms.order_type,
+            terms.price, today, now - self._rule_policy.reference_max_age, self._own_resting_orders_only,
+        ]  # fmt: skip
 
     def _view(
         self, trader_id: UUID, terms: OrderTerms, row: Row, rate: _Rate, today: date, now: datetime

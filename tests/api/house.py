@@ -150,6 +150,10 @@ class Worker:
 
     def fill(self, order: Mapping[str, Any], quantity: str, price: str) -> None:
         self.venue.fill(order["id"], Decimal(quantity), Decimal(price))
+        self.listen()
+
+    def listen(self) -> None:
+        """Take what the venue's stream has said."""
         for update in list(self._stream.updates(0)):
             take_updates(self.ports, UUID(update.report.client_order_id), [update])
 

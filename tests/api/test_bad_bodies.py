@@ -134,10 +134,11 @@ def test_what_is_no_json_object_is_malformed(house: House, ann: Client, body: by
         (_body(quantity="1.5"), "quantity", "LOT_SIZE"),
         (_body(venue="nasdaq"), "venue", "UNKNOWN_VENUE"),
         # not built yet
-        (_body(stop_loss="140"), "stop_loss", "NOT_SUPPORTED_YET"),
-        (_body(take_profit=160), "take_profit", "NOT_SUPPORTED_YET"),
-        (_body(max_slippage_bps=10), "max_slippage_bps", "NOT_SUPPORTED_YET"),
-        (_body(max_slippage_bps="nonsense"), "max_slippage_bps", "NOT_SUPPORTED_YET"),
+        (_body(stop_loss="0"), "stop_loss", "NOT_POSITIVE"),
+        (_body(take_profit=True), "take_profit", "INVALID_TYPE"),
+        (_body(max_slippage_bps=10), "max_slippage_bps", "SLIPPAGE_NOT_ALLOWED"),
+        (_body(max_slippage_bps=10_000), "max_slippage_bps", "INVALID_VALUE"),
+        (_body(max_slippage_bps="nonsense"), "max_slippage_bps", "INVALID_TYPE"),
         # unknown
         (_body(client_order_id="x"), "client_order_id", "UNKNOWN_FIELD"),
         (_body(**{"": 1}), "", "UNKNOWN_FIELD"),
@@ -164,7 +165,6 @@ def test_all_errors_are_told_at_once(ann: Client) -> None:
         ("quantity", "REQUIRED"),
         ("price", "REQUIRED"),
         ("venue", "UNKNOWN_VENUE"),
-        ("stop_loss", "NOT_SUPPORTED_YET"),
         ("qty", "UNKNOWN_FIELD"),
     ]
 

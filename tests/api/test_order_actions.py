@@ -121,10 +121,54 @@ def test_giving_up_an_order_whose_venue_is_not_configured_says_so_and_changes_no
     assert _get(ann, order)["execution_state"] == "NEEDS_ATTENTION"
 
 
-def test_amending_is_refused_until_it_is_built(house: House, ann: Client) -> None:
+def test_an_order_that_was_never_sent_has_other_terms_at_once(ann: Client) -> None:
+    order = ann.order()
+    answer = ann.call("PATCH", f"/orders/{order['id']}", json={"price": "151", "quantity": 20})
+    assert (answer.status_code, answer.json["price"], answer.json["quantity"]) == (200, "151", "20")  # type: ignore[index]
+    again = ann.call("PATCH", f"/orders/{order['id']}", json={"price": "151.00"})
+    assert (again.status_code, again.json) == (200, answer.json)
+
+
+def test_other_terms_of_an_order_at_the_venue_are_a_stored_wish(house: House, ann: Client) -> None:
+    order = ann.order()
+    with house.working() as worker:
+        worker.send(order)
+        answer = ann.call("PATCH", f"/orders/{order['id']}", json={"price": "151"})
+        assert answer.status_code == 202 and answer.json is not None
+        assert (answer.json["price"], answer.json["amendment"]) == ("150.25", {"price": "151", "quantity": "10"})
+        worker.send(order)
+        worker.listen()
+        worker.send(order)
+    amended = _get(ann, order)
+    assert (amended["price"], amended["amendment"], amended["execution_state"]) == ("151", None, "WORKING")
+
+
+def test_other_terms_obey_the_rules(house: House, ann: Client) -> None:
     order = ann.order()
     path = f"/orders/{order['id']}"
-    problem_of(ann.call("PATCH", path, json={"price": "151"}), 422, "NOT_SUPPORTED_YET")
+    problem_of(ann.call("PATCH", path, json={"quantity": 100_000}), 422, "INSUFFICIENT_FUNDS")
+    problem_of(ann.call("PATCH", path, json={"price": "150.001"}), 422, "TICK_SIZE")
+    house.halt(ann)
+    problem_of(ann.call("PATCH", path, json={"price": "149"}), 422, "TRADING_HALTED")
+
+
+def test_what_cannot_be_amended_says_why(house: House, ann: Client) -> None:
+    market = ann.order(order_type="MARKET", price=None)
+    problem_of(ann.call("PATCH", f"/orders/{market['id']}", json={"quantity": 20}), 422, "NOT_AMENDABLE")
+    order = ann.order()
+    path = f"/orders/{order['id']}"
+    with house.working() as worker:
+        worker.send(order)
+        worker.fill(order, "4", "150")
+    problem = problem_of(ann.call("PATCH", path, json={"quantity": 4}), 422, "ALREADY_FILLED")
+    assert "4 are filled" in problem["detail"]
+    ann.post(f"{path}/cancel")
+    problem_of(ann.call("PATCH", path, json={"price": "151"}), 409, "CANCEL_UNDER_WAY")
+
+
+def test_an_amendment_is_well_formed(house: House, ann: Client) -> None:
+    order = ann.order()
+    path = f"/orders/{order['id']}"
     problem_of(ann.call("PATCH", path, json={}), 422, "REQUIRED")
     problem_of(ann.call("PATCH", path, json={"price": 0}), 422, "NOT_POSITIVE")
     problem_of(ann.call("PATCH", path, json={"side": "SELL"}), 422, "UNKNOWN_FIELD")

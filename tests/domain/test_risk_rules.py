@@ -134,6 +134,12 @@ BOUNDS = [
     case("STOP at once", replace(STOP, time_in_force=TimeInForce.IOC), RICH, "TIME_IN_FORCE_NOT_ALLOWED"),
     case("LIMIT with slippage", replace(TERMS, max_slippage_bps=1), VIEW, "SLIPPAGE_NOT_ALLOWED"),
     # exits
+    case("a stop loss of a SELL", replace(SELL, stop_loss=Decimal(110)), VIEW, "EXITS_NOT_ALLOWED"),
+    case("exits of part of a share", replace(EXITS, quantity=Decimal("0.5")),
+         replace(VIEW, instrument=replace(AAPL, lot_size=Decimal("0.5"))), "EXITS_NOT_SUPPORTED"),
+    case("slippage without a quote to reckon from",
+         replace(MARKET, side=Side.SELL, quantity=Decimal(6), max_slippage_bps=1),
+         replace(VIEW, now=NOON + timedelta(seconds=61)), "SLIPPAGE_BOUND_UNKNOWN"),
     case("exits on their sides", EXITS),
     case("exits nearest to the entry", replace(EXITS, stop_loss=Decimal("99.99"), take_profit=Decimal("100.01"))),
     case("exits at the entry", replace(EXITS, stop_loss=Decimal(100), take_profit=Decimal(100)), VIEW,

@@ -11,10 +11,12 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 from uuid import UUID
 
+import pytest
+
 from local.stack import LocalStack
 from proofs.ledgers import Comparison, compare
 from proofs.our_ledger import OurLedger, read_our_ledger
-from proofs.trader_client import Json, TraderClient
+from proofs.trader_client import Json, Refused, TraderClient
 from proofs.venue_ledger import SimulatorControl
 
 T = TypeVar("T")
@@ -65,6 +67,16 @@ class Desk:
     def act(self, trader: str, order_id: UUID, action: str) -> int:
         """Cancel, retry or acknowledge; the status of the answer."""
         return self._do(self._clients[trader].act(order_id, action))
+
+    def amend(self, trader: str, order_id: UUID, **terms: object) -> int:
+        """Want other terms for an order; the status of the answer."""
+        return self._do(self._clients[trader].amend(order_id, terms))
+
+    def refused(self, trader: str, **terms: object) -> str:
+        """Submit an order that is refused; the code of the refusal."""
+        with pytest.raises(Refused) as refusal:
+            self.submit(trader, **terms)
+        return refusal.value.code
 
     def get(self, trader: str, path: str) -> Json:
         """A document below `/api/v1/`."""

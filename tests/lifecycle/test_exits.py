@@ -12,6 +12,7 @@ from app.domain.venue_answers import VenueOrderStatus
 from app.lifecycle.advance import _claim
 from app.lifecycle.cancel import request_cancel
 from app.lifecycle.halts import lift
+from app.lifecycle.send import Leaving, instruction, record_answer
 from tests.lifecycle.conftest import TRADER, House
 from tests.venues.fake_venue import Fault
 
@@ -251,3 +252,29 @@ def test_exits_outlive_their_entries_deadline(house: House) -> None:
     (pair,) = children(house, entry_id)
     house.sweep(200, step=5)
     assert house.state(pair.id) == ("PENDING", "WORKING")
+
+
+def test_a_pair_whose_acceptance_was_streamed_first_knows_both_its_orders(house: House) -> None:
+    _, (pair,) = entered(house)
+    leaving = house.worker.store.change(pair.id, lambda held: _claim(house.worker, held), sending=True)
+    assert isinstance(leaving, Leaving)
+    answer = house.venue.submit(instruction(leaving.order))
+    house.listen()  # the stream names one of the two
+    assert house.order(pair.id).other_venue_orders == ()
+    record_answer(house.worker, pair.id, leaving.number, answer)
+    assert len(house.order(pair.id).venue_ids) == 2
+
+
+def test_what_a_stop_sold_counts_though_only_asking_ever_named_it(house: House) -> None:
+    _, (pair,) = entered(house)
+    leaving = house.worker.store.change(pair.id, lambda held: _claim(house.worker, held), sending=True)
+    assert isinstance(leaving, Leaving)
+    house.venue.submit(instruction(leaving.order))  # the reply is lost with its sender
+    house.listen()
+    house.venue.trigger(str(pair.id))
+    house.venue.fill_stop(str(pair.id), HUNDRED, Decimal("139.5"))
+    house.listen()
+    house.sweep(12)
+    pair = house.order(pair.id)
+    assert (pair.status, pair.alarm_code) == ("FILLED", None)
+    assert position(house) == (0, 0)

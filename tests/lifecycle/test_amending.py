@@ -1,0 +1,245 @@
+"""Other terms for an open order: whatever wins the race, no more is executed than wanted, nothing is freed early."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from uuid import UUID
+
+import pytest
+
+from app.domain.venue_answers import VenueOrderStatus
+from app.lifecycle.advance import _claim
+from app.lifecycle.amend import Amended, AmendOutcome, AmendStored, Denied, NewTerms, NotOpen, amend
+from app.lifecycle.cancel import request_cancel
+from app.lifecycle.send import Leaving, send
+from tests.lifecycle.conftest import TRADER, House
+from tests.venues.fake_venue import Fault
+
+HUNDRED = Decimal(100)
+
+
+def want(house: House, order_id: UUID, price: str | None = None, quantity: int | None = None) -> AmendOutcome:
+    wanted = NewTerms(None if price is None else Decimal(price), None if quantity is None else Decimal(quantity))
+    return amend(house.api, order_id, TRADER, wanted, trader_id=house.trader_id)
+
+
+def working(house: House, filled: int = 0) -> UUID:
+    order_id = house.submitted()
+    house.advance(order_id)
+    if filled:
+        house.venue.fill(str(order_id), Decimal(filled), Decimal(150))
+        house.listen()
+    return order_id
+
+
+def carried_out(house: House, order_id: UUID) -> None:
+    house.sweep(3)
+    house.listen()
+    house.sweep(3)
+
+
+def executed(house: House) -> Decimal:
+    return sum((order.filled for order in house.venue.ledger), Decimal(0))
+
+
+def reserved(house: House) -> Decimal:
+    return house.account()[1]
+
+
+def open_at_venue(house: House) -> list[tuple[str, Decimal]]:
+    return [
+        (order.instruction.client_order_id, order.leaves)
+        for order in house.venue.ledger
+        if order.status is VenueOrderStatus.WORKING
+    ]
+
+
+def test_what_stands_is_cancelled_and_the_rest_goes_out_on_the_new_terms(house: House) -> None:
+    order_id = working(house, filled=30)
+    assert isinstance(want(house, order_id, "151", 120), AmendStored)
+    carried_out(house, order_id)
+    order = house.order(order_id)
+    assert (order.price, order.quantity, order.status) == (Decimal(151), Decimal(120), "PARTIAL")
+    assert open_at_venue(house) == [(f"{order_id}-1", Decimal(90))]
+    house.venue.fill(f"{order_id}-1", Decimal(90), Decimal(151))
+    house.listen()
+    assert house.state(order_id) == ("FILLED", "CLOSED")
+    assert house.order(order_id).filled_quantity == 120 == executed(house)
+    assert house.account() == (Decimal(100000) - 30 * 150 - 90 * 151, Decimal(0))
+    assert house.events(order_id).count("order.amended") == 1
+
+
+def test_the_reservation_grows_before_anything_leaves_and_shrinks_on_proof_only(house: House) -> None:
+    order_id = working(house)
+    want(house, order_id, "160")
+    assert reserved(house) == 16000
+    want(house, order_id, "140")
+    assert reserved(house) == 15025, "what stands may still be executed"
+    house.advance(order_id)
+    assert reserved(house) == 15025
+    carried_out(house, order_id)
+    assert reserved(house) == 14000
+
+
+def test_an_order_that_was_never_sent_changes_at_once(house: House) -> None:
+    order_id = house.submitted()
+    assert isinstance(want(house, order_id, "151", 50), Amended)
+    assert reserved(house) == 7550
+    house.advance(order_id)
+    assert open_at_venue(house) == [(str(order_id), Decimal(50))]
+
+
+def test_a_fill_that_wins_leaves_nothing_to_replace(house: House) -> None:
+    order_id = working(house)
+    want(house, order_id, "151")
+    house.venue.fill(str(order_id), HUNDRED, Decimal(150))
+    carried_out(house, order_id)
+    assert house.state(order_id) == ("FILLED", "CLOSED")
+    assert executed(house) == HUNDRED and len(house.venue.ledger) == 1
+    assert house.account() == (Decimal(85000), Decimal(0))
+
+
+@pytest.mark.parametrize("streamed", [True, False])
+def test_a_partial_fill_that_overtakes_the_replacement_is_taken_off_it(house: House, streamed: bool) -> None:
+    order_id = working(house)
+    want(house, order_id, quantity=60)
+    house.venue.fill(str(order_id), Decimal(45), Decimal(150))
+    if streamed:
+        house.listen()
+    carried_out(house, order_id)
+    assert open_at_venue(house) == [(f"{order_id}-1", Decimal(15))]
+    assert house.order(order_id).filled_quantity == 45
+
+
+def test_more_executed_meanwhile_than_is_wanted_now_ends_the_order_filled(house: House) -> None:
+    order_id = working(house)
+    want(house, order_id, quantity=60)
+    house.venue.fill(str(order_id), Decimal(75), Decimal(150))
+    carried_out(house, order_id)
+    order = house.order(order_id)
+    assert (order.status, order.quantity, order.filled_quantity) == ("FILLED", Decimal(75), Decimal(75))
+    assert open_at_venue(house) == [] and reserved(house) == 0
+
+
+@pytest.mark.parametrize("fault", [Fault.CANCEL_REPLY_LOST, Fault.CANCEL_ERROR])
+def test_a_cancel_without_an_answer_is_asked_after(house: House, fault: Fault) -> None:
+    order_id = working(house)
+    want(house, order_id, "151")
+    house.venue.plan(fault)
+    house.sweep(12)
+    assert open_at_venue(house) == [(f"{order_id}-1", HUNDRED)]
+    assert house.order(order_id).price == 151
+
+
+@pytest.mark.parametrize(
+    "fault", [Fault.SUBMIT_REPLY_LOST, Fault.SUBMIT_LOST, Fault.SUBMIT_UNREACHABLE, Fault.SUBMIT_ACCEPTED_LATE]
+)
+def test_a_replacement_without_an_answer_is_asked_for_and_never_doubled(house: House, fault: Fault) -> None:
+    order_id = working(house, filled=30)
+    want(house, order_id, "151")
+    house.venue.plan(fault)
+    house.sweep(12)
+    house.listen()
+    assert open_at_venue(house) == [(f"{order_id}-1", Decimal(70))]
+    assert house.order(order_id).execution_state == "WORKING"
+
+
+def test_a_replacement_that_the_venue_refuses_ends_the_order_with_the_reason(house: House) -> None:
+    order_id = working(house, filled=30)
+    want(house, order_id, "151")
+    house.venue.plan(Fault.SUBMIT_REFUSED, code="VENUE_PRICE_INCREMENT")
+    carried_out(house, order_id)
+    order = house.order(order_id)
+    assert (order.status, order.reason and order.reason.code) == ("REJECTED", "VENUE_PRICE_INCREMENT")
+    assert order.filled_quantity == 30 and reserved(house) == 0
+
+
+def test_a_worker_that_dies_between_the_two_orders_loses_neither(house: House) -> None:
+    order_id = working(house, filled=30)
+    want(house, order_id, "151")
+    house.worker.store.change(
+        order_id, lambda held: _claim(house.worker, held), sending=True
+    )  # … killed before the wire
+    house.sweep(12)
+    assert open_at_venue(house) == [(f"{order_id}-1", Decimal(70))]
+    want(house, order_id, "152")
+    house.advance(order_id)  # cancelled at the venue; the proof is not read yet
+    house.sweep(3)
+    leaving = house.worker.store.order(order_id)
+    assert leaving is not None
+    house.sweep(12)
+    assert open_at_venue(house) == [(f"{order_id}-2", Decimal(70))]
+
+
+def test_a_sender_of_the_first_order_that_wakes_up_late_changes_nothing(house: House) -> None:
+    order_id = house.submitted()
+    leaving = house.worker.store.change(order_id, lambda held: _claim(house.worker, held), sending=True)
+    assert isinstance(leaving, Leaving)
+    answer = house.venue.submit
+    send(house.worker, leaving)
+    want(house, order_id, "151")
+    carried_out(house, order_id)
+    send(house.worker, leaving)  # its lease is long over
+    house.sweep(5)
+    assert answer is not None
+    assert open_at_venue(house) == [(f"{order_id}-1", HUNDRED)]
+    assert house.order(order_id).alarm_code is None
+
+
+def test_what_the_stream_says_late_about_the_first_order_changes_nothing(house: House) -> None:
+    order_id = working(house)
+    want(house, order_id, "151")
+    house.sweep(5)  # by asking; not a word of the stream was read
+    assert open_at_venue(house) == [(f"{order_id}-1", HUNDRED)]
+    house.listen()
+    order = house.order(order_id)
+    assert (order.execution_state, order.alarm_code) == ("WORKING", None)
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_cancel_wins_over_the_amendment(house: House, when: str) -> None:
+    order_id = working(house)
+    want(house, order_id, "151")
+    if when == "after":
+        house.advance(order_id)
+    request_cancel(house.api, order_id, TRADER, trader_id=house.trader_id)
+    house.sweep(5)
+    house.listen()
+    assert house.state(order_id) == ("CANCELLED", "CLOSED")
+    assert open_at_venue(house) == [] and reserved(house) == 0
+
+
+def test_a_halt_between_the_two_orders_keeps_the_second_back(house: House) -> None:
+    order_id = working(house)
+    want(house, order_id, "151")
+    house.halt()
+    house.sweep(5)
+    house.listen()
+    assert house.state(order_id) == ("CANCELLED", "CLOSED")
+    assert open_at_venue(house) == []
+
+
+def test_an_increase_that_the_account_cannot_carry_is_denied_and_changes_nothing(house: House) -> None:
+    order_id = working(house)
+    outcome = want(house, order_id, quantity=1000)
+    assert isinstance(outcome, Denied) and [each.code for each in outcome.denials] == ["INSUFFICIENT_FUNDS"]
+    assert reserved(house) == 15025
+    assert isinstance(want(house, order_id, quantity=660), AmendStored), "its own reservation is not against it"
+
+
+def test_an_order_that_has_ended_or_is_cancelled_is_not_amended(house: House) -> None:
+    order_id = working(house)
+    request_cancel(house.api, order_id, TRADER, trader_id=house.trader_id)
+    assert isinstance(want(house, order_id, "151"), NotOpen)
+    house.sweep(2)
+    house.listen()
+    assert isinstance(want(house, order_id, "151"), NotOpen)
+
+
+def test_an_amendment_in_doubt_goes_out_when_the_order_is_found(house: House) -> None:
+    house.venue.plan(Fault.SUBMIT_REPLY_LOST)
+    order_id = house.submitted()
+    house.advance(order_id)
+    assert isinstance(want(house, order_id, "151"), AmendStored)
+    house.sweep(8)
+    assert open_at_venue(house) == [(f"{order_id}-1", HUNDRED)]
