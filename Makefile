@@ -13,7 +13,7 @@ RUNS := .venv/.installed
 TESTS := .venv/.installed-dev
 PEERS := $(if $(wildcard requirements-peers.txt),.venv-peers/.installed)
 
-.PHONY: help run demo test bench chaos simulate lint format pins screenshots
+.PHONY: help run demo test bench chaos simulate teeth lint format pins screenshots
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -40,6 +40,9 @@ simulate: $(RUNS) ## deterministic simulation; writes var/simulate.json (SEEDS=1
 
 screenshots: $(TESTS) ## a picture of every state of the pages, in var/screenshots
 	@$(PY) -m tests.browser.screenshots $(ARGS)
+
+teeth: $(TESTS) ## takes each safeguard out and tells what notices; writes var/teeth.json
+	@$(PY) -m proofs.teeth $(ARGS)
 
 lint: $(TESTS) ## style, format, types, and who may import whom
 	$(PY) -m ruff check .

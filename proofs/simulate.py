@@ -114,11 +114,11 @@ def _run_batch(seeds: Sequence[int]) -> list[Outcome]:
 
 
 def run_all(seeds: range, *, processes: int, store: str, stop_at_first: bool = False) -> Iterator[Outcome]:
-    """The outcome of every seed, in no order."""
+    """The outcome of every seed, in their order: an interrupted range goes on where it stopped."""
     batches = [seeds[start : start + BATCH] for start in range(0, len(seeds), BATCH)]
     with tempfile.TemporaryDirectory(prefix="surefill-simulate-") as folder:
         with multiprocessing.get_context("spawn").Pool(processes, _prepare, (folder, store)) as pool:
-            for outcomes in pool.imap_unordered(_run_batch, batches):
+            for outcomes in pool.imap(_run_batch, batches):
                 yield from outcomes
                 if stop_at_first and any(outcome.rules for outcome in outcomes):
                     return
@@ -146,7 +146,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _one(options.seed, options.store)
     seeds = range(options.from_, options.from_ + options.seeds)
     tally, began = Tally(options.from_), time.monotonic()
-    shown = 0.0
+    shown = kept = 0.0
+    options.result.parent.mkdir(parents=True, exist_ok=True)
     with contextlib.suppress(KeyboardInterrupt):
         for outcome in run_all(
             seeds, processes=options.processes, store=options.store, stop_at_first=options.stop_at_first
@@ -155,12 +156,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if not options.quiet and time.monotonic() - shown > 0.5:
                 shown = time.monotonic()
                 _progress(tally, len(seeds), time.monotonic() - began)
-    tally.wall_seconds = round(time.monotonic() - began, 1)
+            if time.monotonic() - kept > 10:
+                kept = time.monotonic()
+                _keep(options.result, tally, kept - began)
     if not options.quiet:
         _progress(tally, len(seeds), time.monotonic() - began)
         print(file=sys.stderr)
-    options.result.parent.mkdir(parents=True, exist_ok=True)
-    options.result.write_text(json.dumps(asdict(tally), indent=2) + "\n")
+    _keep(options.result, tally, time.monotonic() - began)
     if tally.first_failing_seed is not None:
         print(f"seed {tally.first_failing_seed} breaks a rule; its history:\n")
         _one(tally.first_failing_seed, options.store)
@@ -195,6 +197,11 @@ def _one(seed: int, store: str) -> int:
             stores.close()
     explain(result)
     return 1 if result.violations else 0
+
+
+def _keep(result: Path, tally: Tally, seconds: float) -> None:
+    tally.wall_seconds = round(seconds, 1)
+    result.write_text(json.dumps(asdict(tally), indent=2) + "\n")
 
 
 def _progress(tally: Tally, all_: int, seconds: float) -> None:

@@ -97,6 +97,10 @@ def _settle(
             return Verdict(following, record.changes())
         if held.order.fence != claimed.fence or held.order.is_closed:
             return Verdict(Settled())  # somebody else owns it by now: an intent made under an old fence is dropped
+        if _standing(held.order) != _standing(claimed):
+            # the stream, a trader or another sender's answer told more while the venue was being asked; whoever did
+            # has said when it is looked at again
+            return Verdict(Settled())
         return Verdict(_intend(ports, record, decision, held), record.changes())
 
     return change_or_alarm(
@@ -106,6 +110,11 @@ def _settle(
         books=isinstance(decision, (Adopt, AbsenceProven)),
         sending=isinstance(decision, SendAgain),
     )
+
+
+def _standing(order: Order) -> tuple[object, ...]:
+    """What a decision about an order rests on, besides the venue's answer."""
+    return order.execution_state, order.venue_order_id, order.client_id_known_at, order.refused_at
 
 
 def _intend(ports: Ports, record: Record, decision: Decision, held: Held) -> Next | Leaving:
@@ -146,10 +155,7 @@ def _send_again(ports: Ports, record: Record, held: Held) -> Next | Leaving:
         return Settled()
     if forbidden is not None:
         # an earlier request may still be executed: the order ends when its absence is proven
-        if order.execution_state is ExecutionState.CANCELLING:
-            record.bookkeeping(due_at=now)  # somebody wanted it while the venue was being asked
-        else:
-            record.happened(happened.CancelWanted(now, reason=forbidden))
+        record.happened(happened.CancelWanted(now, reason=forbidden))
         return TryAgain(now, forbidden)
     if order.execution_state is ExecutionState.SENDING:
         # its sender died; this new attempt is one of the retries

@@ -17,6 +17,7 @@ from typing import Any, Protocol, cast
 from uuid import UUID
 
 from app.domain.changes import StoreRefused
+from app.domain.money import ZERO
 from app.storage import orders
 from app.storage.account_reads import LIMITS
 from app.storage.transaction import Call, LostRace, Row
@@ -34,6 +35,13 @@ Undo = list[Callable[[], None]]
 
 _UPDATE = re.compile(r"UPDATE orders SET (.+) WHERE id = \$1")
 _INSERT = re.compile(r"INSERT INTO orders \((.+)\) VALUES")
+
+
+_DEFAULTS = {
+    "open_attempts": [], "other_venue_orders": [], "replacements": 0, "attempts_before": 0, "filled_before": ZERO,
+    "covered_quantity": ZERO, "is_unprotected": False,
+}  # fmt: skip
+"""What the database gives a column of orders that an INSERT leaves out."""
 
 
 class UnknownStatement(Exception):
@@ -119,8 +127,12 @@ class Tables:
         return (
             instrument and instrument["status"],
             self.traders[order["trader_id"]]["trading_state"],
+            None if order["parent_id"] is None else self._held(order)["quantity"],
             self.active_halt(order["trader_id"], order["symbol"]),
         )
+
+    def _held(self, order: Record) -> Record:
+        return self.positions.get((order["trader_id"], order["symbol"]), {"quantity": None, "reserved_quantity": ZERO})
 
     def _lock_order(self, take: Take, order_id: UUID) -> list[Row]:
         if order_id not in self.orders:
@@ -150,7 +162,7 @@ class Tables:
         account = self.accounts[order["trader_id"]]
         position = self.positions.get((order["trader_id"], order["symbol"]), {})
         fills = [
-            [str(fill["cumulative_quantity"]), str(fill["quantity_filled"])]
+            [fill["venue_order_id"], str(fill["cumulative_quantity"]), str(fill["quantity_filled"])]
             for fill in self.fills.values()
             if fill["order_id"] == order_id
         ]
@@ -168,7 +180,7 @@ class Tables:
 
     def _insert_order(self, call: Call) -> list[Row]:
         row: Record = dict.fromkeys(orders.COLUMNS)
-        row["open_attempts"] = []
+        row.update(_DEFAULTS)
         row.update(zip(_columns(call.statement.sql), call.values, strict=True))
         key = (row["trader_id"], row["idempotency_key"])
         if any((other["trader_id"], other["idempotency_key"]) == key for other in self.orders.values()):
@@ -205,7 +217,10 @@ class Tables:
             "orders_pending_unfilled": status != "PENDING" or filled == 0,
             "orders_partial_filled": status != "PARTIAL" or filled > 0,
             "orders_working_is_known": row["execution_state"] != "WORKING" or known is not None,
-            "orders_queued_unsent": row["execution_state"] != "QUEUED" or row["attempts"] == 0,
+            "orders_queued_unsent": row["execution_state"] != "QUEUED" or row["attempts"] == row["attempts_before"],
+            "orders_part_before_is_filled": 0 <= row["filled_before"] <= filled,
+            "orders_part_covered_is_filled": 0 <= row["covered_quantity"] <= filled,
+            "orders_closed_wants_nothing": not closed or row["amend_requested_at"] is None,
             "orders_venue_order": known is None
             or not any(
                 other["venue_order_id"] == known and other["venue"] == row["venue"] and other["id"] != row["id"]
@@ -218,7 +233,7 @@ class Tables:
 
     def _due_orders(self, _: Take, now: datetime, limit: int) -> list[Row]:
         due = [order for order in self.orders.values() if order["due_at"] is not None and order["due_at"] <= now]
-        due.sort(key=lambda order: (order["execution_state"] == "WORKING", order["due_at"], order["id"]))
+        due.sort(key=lambda order: (_rests(order, now), order["due_at"], order["id"]))
         return [self._row(order) for order in due[:limit]]
 
     def _stray_orders(self, _: Take, now: datetime) -> list[Row]:
@@ -228,6 +243,19 @@ class Tables:
     def _sending_orders(self, _: Take, now: datetime) -> list[Row]:
         return [self._row(order) for order in self.orders.values()
                 if order["execution_state"] == "SENDING" and order["due_at"] > now]  # fmt: skip
+
+    def _exits_beyond_position(self, _: Take) -> list[Row]:
+        found = [
+            (order["created_at"], (*self._row(order), self._held(order)["quantity"]))
+            for order in self.orders.values()
+            if order["parent_id"] is not None and order["side"] == "SELL" and order["due_at"] is not None
+            and order["cancel_requested_at"] is None
+            and self._held(order)["reserved_quantity"] > max(self._held(order)["quantity"] or ZERO, ZERO)
+        ]  # fmt: skip
+        return [row for _, row in sorted(found, key=lambda each: each[0])[:100]]
+
+    def _order_at_venue(self, _: Take, venue_order_id: str) -> list[Row]:
+        return [(order["id"],) for order in self.orders.values() if venue_order_id in order["other_venue_orders"]][:1]
 
     def _look_at_live_orders(self, take: Take, now: datetime) -> list[Row]:
         live = [order for order in self.orders.values()
@@ -471,13 +499,20 @@ class Tables:
         self._put(self.chains, chain_id, {**self.chains[chain_id], "seq": seq, "hash": hash_})
 
     def _append_events(
-        self, take: Take, trader_id: UUID, order_id: UUID, names: list[str], payloads: list[str], at: datetime
-    ) -> None:
+        self, take: Take, trader_id: UUID, order_id: UUID, names: list[str], payloads: list[str], at: datetime,
+        children: list[str | None],
+    ) -> None:  # fmt: skip
         take(("counter", trader_id))
         seq = self.heads[trader_id]
-        for name, payload in zip(names, payloads, strict=True):
+        for name, payload, child in zip(names, payloads, children or [None] * len(names), strict=True):
             seq += 1
-            row = {"seq": seq, "order_id": order_id, "event": name, "payload": payload, "recorded_at": at}
+            row = {
+                "seq": seq,
+                "order_id": UUID(child) if child else order_id,
+                "event": name,
+                "payload": payload,
+                "recorded_at": at,
+            }
             self._append(self.events[trader_id], row)
         self._put(self.heads, trader_id, seq)
         self._setting = str(seq)
@@ -493,6 +528,11 @@ class Tables:
             "rate_previous": 0, "updated_at": at,
         }  # fmt: skip
         self.heads[trader_id] = 0
+
+
+def _rests(order: Record, now: datetime) -> bool:
+    expired = order["expires_at"] is not None and order["expires_at"] <= now
+    return order["execution_state"] == "WORKING" and not expired and order["amend_requested_at"] is None
 
 
 def _as_json(halt: Record) -> str:

@@ -474,3 +474,24 @@ def test_a_cancel_wanted_while_the_venue_is_asked_stops_the_next_send_without_an
     assert house.state(order_id) == ("CANCELLED", "CLOSED")
     assert house.order(order_id).alarm_code is None
     assert venue_orders(house, order_id) == 0
+
+
+def test_an_acceptance_heard_while_the_venue_is_asked_stops_the_next_send_without_an_alarm(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house.venue.plan(Fault.SUBMIT_ACCEPTED_LATE, seconds=2)
+    order_id = house.submitted()
+    house.advance(order_id)
+    find = house.venue.find
+
+    def find_meanwhile(client_order_id: str) -> LookupAnswer:
+        answer = find(client_order_id)
+        house.clock.pass_(2)
+        house.listen()
+        return answer
+
+    monkeypatch.setattr(house.venue, "find", find_meanwhile)
+    house.sweep(1.5)
+    assert house.state(order_id) == ("PENDING", "WORKING")
+    assert house.order(order_id).alarm_code is None
+    assert requests(house, order_id) == ["submit", "find"]
