@@ -266,7 +266,8 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         "the reservation is freed exactly (I11)",
         "money that stays reserved, or is spent twice",
         "app/lifecycle/record.py",
-        "reserved=account.reserved - cash_freed)",
-        "reserved=account.reserved)",
+        "        self._changes.account, self._changes.position = booked.account, booked.position",
+        "        self._changes.account, self._changes.position = "
+        "__import__('dataclasses').replace(booked.account, reserved=account.reserved), booked.position",
     ),
 )
