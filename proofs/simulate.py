@@ -36,6 +36,7 @@ class Outcome:
     steps: int
     drained_after: float
     alarms: list[str]
+    on_postgres: bool
 
 
 @dataclass
@@ -59,7 +60,7 @@ class Tally:
         self.seeds += 1
         self.orders += outcome.orders
         self.steps += outcome.steps
-        self.on_postgres += on_postgres(outcome.seed)
+        self.on_postgres += outcome.on_postgres
         self.longest_drain_seconds = max(self.longest_drain_seconds, round(outcome.drained_after, 1))
         for alarm in outcome.alarms:
             self.alarms[alarm] = self.alarms.get(alarm, 0) + 1
@@ -82,11 +83,14 @@ class Stores:
         self._server: SimulationServer | None = None
 
     def run(self, seed: int) -> Result:
-        if self._store == "memory" or (self._store == "both" and not on_postgres(seed)):
+        if not self.uses_postgres(seed):
             return run(seed)
         if self._server is None:
             self._server = SimulationServer(self._folder)
         return self._server.run(seed)
+
+    def uses_postgres(self, seed: int) -> bool:
+        return self._store == "postgres" or (self._store == "both" and on_postgres(seed))
 
     def close(self) -> None:
         if self._server is not None:
@@ -107,7 +111,7 @@ def _run_batch(seeds: Sequence[int]) -> list[Outcome]:
         outcomes.append(
             Outcome(
                 seed, [violation.rule for violation in result.violations], result.orders, result.steps,
-                result.drained_after or 0.0, result.alarms,
+                result.drained_after or 0.0, result.alarms, _stores[0].uses_postgres(seed),
             )
         )  # fmt: skip
     return outcomes
@@ -168,8 +172,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _one(tally.first_failing_seed, options.store)
     bound = f"; with none, fewer than {3 / tally.seeds:.2g} of all runs fail (95 %)" if not tally.violations else ""
     print(
-        f"simulate: {tally.seeds} seeds ({tally.on_postgres if options.store == 'both' else 'all'} on "
-        f"{'PostgreSQL' if options.store != 'memory' else 'memory'}), {tally.orders} orders, {tally.steps} steps: "
+        f"simulate: {tally.seeds} seeds ({tally.on_postgres} on PostgreSQL), {tally.orders} orders, "
+        f"{tally.steps} steps: "
         f"{tally.violations} violations{bound}"
     )
     return 1 if tally.violations or tally.seeds < len(seeds) else 0
