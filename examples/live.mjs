@@ -35,7 +35,7 @@ async function submit() {
   const request = {
     method: "POST",
     headers: { Authorization: `Bearer ${KEY}`, "Content-Type": "application/json", "Idempotency-Key": crypto.randomUUID() },
-    body: JSON.stringify({ symbol: "AAPL", side: "BUY", quantity: "1", order_type: "MARKET" }),
+    body: JSON.stringify({ symbol: "MSFT", side: "BUY", quantity: "2", order_type: "MARKET" }),
   };
   let silent = false;
   for (let attempt = 0; attempt < 6; attempt += 1) {

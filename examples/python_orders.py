@@ -37,7 +37,7 @@ def submit(terms: dict[str, object]) -> dict[str, Any]:
 
 
 since = session.get(f"{API}/events", params={"since": 10**17}, timeout=10).json()["head_seq"]  # only what is new
-order = submit({"symbol": "AAPL", "side": "BUY", "quantity": "1", "order_type": "MARKET"})
+order = submit({"symbol": "AAPL", "side": "BUY", "quantity": "2", "order_type": "MARKET"})
 print("accepted:", order["id"])
 deadline = time.monotonic() + 60
 while time.monotonic() < deadline:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import subprocess
@@ -17,6 +18,7 @@ from local.stack import LocalStack
 from surefill_client import NotAllowed, Refused, Surefill
 
 EXAMPLES = PROJECT_ROOT / "examples"
+_numbers = itertools.count(1)
 NODE_MODULES = PROJECT_ROOT / "tests" / "live" / "js" / "node_modules"
 
 
@@ -70,6 +72,12 @@ def test_a_wrong_key_is_not_allowed(system: LocalStack) -> None:
         client.head()
 
 
+@pytest.fixture
+def own_key(system: LocalStack) -> str:
+    """Of a trader who has not traded yet: nothing that an example submits looks like a repetition."""
+    return system.create_trader(f"reader {next(_numbers)}", "100000").api_key
+
+
 def _run(command: list[str], system: LocalStack, key: str, folder: Path = PROJECT_ROOT) -> str:
     environment = {**os.environ, "SUREFILL_URL": system.url, "SUREFILL_KEY": key}
     done = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
@@ -77,27 +85,27 @@ def _run(command: list[str], system: LocalStack, key: str, folder: Path = PROJEC
     return done.stdout
 
 
-def test_the_example_with_curl(system: LocalStack, key: str) -> None:
+def test_the_example_with_curl(system: LocalStack, own_key: str) -> None:
     if shutil.which("curl") is None:
         pytest.skip("curl is not installed here: install it to run this example")
-    said = _run(["sh", str(EXAMPLES / "curl.sh")], system, key)
+    said = _run(["sh", str(EXAMPLES / "curl.sh")], system, own_key)
     assert "accepted: " in said
     assert "idempotent-replayed: true" in said.lower()
     assert "ended: FILLED" in said
     assert '"action":"FILLED"' in said
 
 
-def test_the_example_with_requests(system: LocalStack, key: str) -> None:
-    assert "order.filled 1 " in _run([sys.executable, str(EXAMPLES / "python_orders.py")], system, key)
+def test_the_example_with_requests(system: LocalStack, own_key: str) -> None:
+    assert "order.filled 2 " in _run([sys.executable, str(EXAMPLES / "python_orders.py")], system, own_key)
 
 
-def test_the_example_with_python_socketio(system: LocalStack, key: str) -> None:
-    assert "order.filled MSFT 1" in _run([sys.executable, str(EXAMPLES / "python_live.py")], system, key)
+def test_the_example_with_python_socketio(system: LocalStack, own_key: str) -> None:
+    assert "order.filled MSFT 1" in _run([sys.executable, str(EXAMPLES / "python_live.py")], system, own_key)
 
 
-def test_the_example_with_socket_io_client(system: LocalStack, key: str, tmp_path: Path) -> None:
+def test_the_example_with_socket_io_client(system: LocalStack, own_key: str, tmp_path: Path) -> None:
     if shutil.which("node") is None or not NODE_MODULES.exists():
         pytest.skip("node or socket.io-client is not here: sh local/node_clients.sh")
     shutil.copy(EXAMPLES / "live.mjs", tmp_path)
     (tmp_path / "node_modules").symlink_to(NODE_MODULES)
-    assert "order.filled AAPL 1" in _run(["node", "live.mjs"], system, key, tmp_path)
+    assert "order.filled MSFT 2" in _run(["node", "live.mjs"], system, own_key, tmp_path)
