@@ -116,6 +116,10 @@ BENT = [
     Bent("execution_logs", "execution_logs_order_has_trader", {"trader_id": None}),
     Bent("audit_chains", "audit_chains_own_chain", {"chain_id": BEN}),
     Bent("audit_chains", "audit_chains_refusals_check", {"refusals": -1}),
+    Bent("fills", "fills_commission_source_check", {"commission_source": "GUESS"}),
+    Bent("accounts", "accounts_session_notional_check", {"session_notional": -1}),
+    Bent("operation_totals", "operation_totals_total_check", {"total": -1}),
+    Bent("operation_mark", "operation_mark_only_row_check", {"only_row": False}),
 ]
 
 # Rows at the edge of a rule, on the side that is allowed.
@@ -147,6 +151,10 @@ def _valid(table: str) -> rows.Row:
         return rows.instrument(symbol="TSLA")
     if table == "venue_credentials":
         return {"venue": "alpaca", "sealed_with": "k", "sealed": b"x", "updated_at": NOON}
+    if table == "operation_totals":
+        return {"event": "submitted", "total": 0}
+    if table == "operation_mark":
+        return {"only_row": True, "counted_to": STRANGER}
     row = dict(rows.another(table, ANN, ANNS_ORDER))
     if table == "traders":
         return rows.trader(STRANGER)
