@@ -51,7 +51,8 @@ limit_request_fields = 64
 
 accesslog = None  # the application writes its own line per request, without keys in it
 errorlog = "-"
-loglevel = _settings.log_level.lower()
+# At DEBUG it would log each path, and whoever mistypes puts a key there; the application logs routes.
+loglevel = "info" if _settings.log_level == "DEBUG" else _settings.log_level.lower()
 
 
 # The figures of all workers of this host, a file each, so that whichever is scraped answers for all (/metrics).

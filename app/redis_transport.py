@@ -16,6 +16,8 @@ from typing import Any
 from kombu.transport import redis, virtual
 from redis.exceptions import ConnectionError as RedisConnectionError
 
+from app.task_messages import is_ours
+
 log = logging.getLogger(__name__)
 
 
@@ -47,6 +49,15 @@ class Channel(redis.Channel):
             self._kept = (pool, super()._create_client())  # type: ignore[no-untyped-call] # as above
         return self._kept[1]
 
+    def _brpop_read(self, **options: object) -> Any:
+        try:
+            return super()._brpop_read(**options)  # type: ignore[no-untyped-call] # as above
+        except (ValueError, RecursionError) as error:
+            # What is taken here was put in by somebody else: it is gone from the queue, and must not end the worker,
+            # whose next start would find the next one.
+            log.error("a message that nobody can read was dropped (%s)", type(error).__name__)
+            return True
+
     def _connparams(self, asynchronous: bool = False) -> Any:
         # kombu restores unacknowledged messages through a channel that is closed by then, and ends its process with
         # an AttributeError; a lost connection is what it is, and what the worker recovers from
@@ -56,6 +67,12 @@ class Channel(redis.Channel):
 
 
 class Transport(redis.Transport):
-    """The transport for redis:// brokers."""
+    """The transport for redis:// brokers. It delivers what Surefill's processes have sent, and nothing else."""
 
     Channel = Channel
+
+    def _deliver(self, message: object, queue: object) -> None:
+        if not is_ours(message):
+            log.error("a message that is none of ours was dropped from the queue %s", queue)
+            return
+        super()._deliver(message, queue)  # type: ignore[no-untyped-call] # kombu has no types

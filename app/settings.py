@@ -23,6 +23,8 @@ from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from dotenv import dotenv_values
 
+from app.sealed import SecretsKeys, WrongKeys
+
 ClientIdUniqueness = Literal["permanent", "open_orders", "none"]
 """What a venue does with a repeated client order id: refuses it for good, only while the first is open, or never."""
 
@@ -106,6 +108,10 @@ class Settings:
     apca_api_stream_url: str
     apca_api_key_id: str = field(repr=False)
     apca_api_secret_key: str = field(repr=False)
+    surefill_secrets_key: str = field(default="", repr=False)
+    surefill_secrets_key_file: Path | None = None
+    secrets_keys: SecretsKeys | None = None
+    """What opens the venue credentials that are sealed in the database, read from one of the two above."""
     uses_simulator: bool
     """True when the default venue is the simulator that comes with Surefill."""
     venue_client_id_uniqueness: ClientIdUniqueness
@@ -222,6 +228,10 @@ class Settings:
                 )
             base_url = simulator_url
 
+        secrets_keys = read.secrets_keys()
+        # A process with the API's login alone calls no venue, and one with a key finds its credentials in the database.
+        needs_credentials = secrets_keys is None and bool(owner or logins["worker"])
+
         exchange_timeout = read.seconds("EXCHANGE_TIMEOUT_SECONDS", 5.0, positive=True)
         lease = read.seconds("LEASE_SECONDS", exchange_timeout + _LEASE_MARGIN_SECONDS, positive=True)
         if lease <= exchange_timeout:
@@ -250,10 +260,13 @@ class Settings:
             apca_api_data_url=read.url("APCA_API_DATA_URL", ("http", "https"), "https://host") or _data_url(base_url),
             apca_api_stream_url=read.url("APCA_API_STREAM_URL", ("ws", "wss"), "wss://host/stream")
             or _stream_url(base_url),
-            apca_api_key_id=read.credential("APCA_API_KEY_ID", SIMULATOR_KEY_ID if uses_simulator else None),
-            apca_api_secret_key=read.credential(
-                "APCA_API_SECRET_KEY", SIMULATOR_SECRET_KEY if uses_simulator else None
+            apca_api_key_id=read.credential(
+                "APCA_API_KEY_ID", SIMULATOR_KEY_ID if uses_simulator else None, needed=needs_credentials
             ),
+            apca_api_secret_key=read.credential(
+                "APCA_API_SECRET_KEY", SIMULATOR_SECRET_KEY if uses_simulator else None, needed=needs_credentials
+            ),
+            secrets_keys=secrets_keys,
             uses_simulator=uses_simulator,
             venue_client_id_uniqueness=read.client_id_uniqueness(uses_simulator),
             venue_max_in_flight_seconds=read.seconds("VENUE_MAX_IN_FLIGHT_SECONDS", 30.0),
@@ -285,7 +298,7 @@ class Settings:
 
 
 def _variable_names() -> frozenset[str]:
-    computed = {"uses_simulator"}
+    computed = {"uses_simulator", "secrets_keys"}
     names = {setting.name.upper() for setting in fields(Settings) if setting.name not in computed}
     return frozenset(names | {"SIMULATOR_URL", "ENV_FILE"})
 
@@ -429,8 +442,22 @@ class _Variables:
     def database_url(self, name: str) -> str:
         return self.url(name, _DATABASE_SCHEMES, "postgresql://user:password@host/database", secret=True)
 
-    def credential(self, name: str, default: str | None) -> str:
+    def secrets_keys(self) -> SecretsKeys | None:
+        text, file = self.text("SUREFILL_SECRETS_KEY"), self.text("SUREFILL_SECRETS_KEY_FILE")
+        if text and file:
+            raise SettingsError("SUREFILL_SECRETS_KEY and SUREFILL_SECRETS_KEY_FILE are both set: expected one of them")
+        if not text and not file:
+            return None
+        try:
+            return SecretsKeys.read(text) if text else SecretsKeys.read_file(Path(file))
+        except WrongKeys as error:
+            name = "SUREFILL_SECRETS_KEY" if text else "SUREFILL_SECRETS_KEY_FILE"
+            raise _wrong(name, None, str(error)) from None
+
+    def credential(self, name: str, default: str | None, *, needed: bool) -> str:
         text = self.text(name) or default
+        if text is None and not needed:
+            return ""
         if text is None:
             raise SettingsError(f"{name} must be set when APCA_API_BASE_URL is: expected the venue's credential")
         return text

@@ -26,12 +26,14 @@ from app.lifecycle.ports import Ports, UnknownVenue
 from app.lifecycle.sequence import Sequencer
 from app.observability.order_log import LoggedWakeups
 from app.senders import ProcessSenders
-from app.settings import Settings
+from app.settings import Settings, SettingsError
 from app.storage.checkpoint_folder import CheckpointWriter
 from app.storage.log_sequence import LogSequence
 from app.storage.order_store import PostgresOrders
 from app.storage.transaction import Database
 from app.storage.venue_books import PostgresVenueBooks
+from app.storage.venue_credentials import PostgresVenueCredentials
+from app.venue_credentials import NoCredentials, VenueCredentials, credentials_of
 from app.venues.alpaca import AlpacaVenue
 from app.venues.alpaca_stream import AlpacaTradeStream
 from app.venues.port import TradeStream, Venue
@@ -64,6 +66,8 @@ class Process:
     wakeups: BrokerWakeups
     ports: Ports
     venue: AlpacaVenue
+    credentials: VenueCredentials
+    """The venue's; empty in a web process, which calls no venue."""
 
     @property
     def acceptance(self) -> AcceptancePolicy:
@@ -114,7 +118,8 @@ def _process(settings: Settings, *, login: str, pool_size: int, later: bool) -> 
     broker = BrokerWakeups(task_producer(), pubsub)
     wakeups: Wakeups = LoggedWakeups(LaterWakeups(broker) if later else broker)
     clock = SystemClock()
-    venue = default_venue(settings)
+    credentials = VenueCredentials("", "") if login == "api" else _credentials(settings, database)
+    venue = default_venue(settings, credentials)
     ports = Ports(
         clock=clock,
         ids=TimeOrderedIds(),
@@ -135,7 +140,7 @@ def _process(settings: Settings, *, login: str, pool_size: int, later: bool) -> 
         wait=time.sleep,
         fees=fee_schedule(settings),
     )
-    return Process(settings, database, pubsub, broker, ports, venue)
+    return Process(settings, database, pubsub, broker, ports, venue, credentials)
 
 
 def _collect_garbage_rarely() -> None:
@@ -201,15 +206,26 @@ def comparison(process: Process) -> Comparison:
     return Comparison(process.ports, process.venue, PostgresVenueBooks(process.database))
 
 
-def default_venue(settings: Settings) -> AlpacaVenue:
+def _credentials(settings: Settings, database: Database) -> VenueCredentials:
+    given = None
+    if settings.apca_api_key_id and settings.apca_api_secret_key:
+        given = VenueCredentials(settings.apca_api_key_id, settings.apca_api_secret_key)
+    store = PostgresVenueCredentials(database)
+    try:
+        return credentials_of(venue_name(settings), given, settings.secrets_keys, store)
+    except NoCredentials as error:
+        raise SettingsError(str(error)) from None
+
+
+def default_venue(settings: Settings, credentials: VenueCredentials) -> AlpacaVenue:
     """The venue that APCA_API_BASE_URL names."""
     limit = settings.exchange_api_rate_limit
     return AlpacaVenue(
         name=venue_name(settings),
         base_url=settings.apca_api_base_url,
         data_url=settings.apca_api_data_url,
-        key_id=settings.apca_api_key_id,
-        secret_key=settings.apca_api_secret_key,
+        key_id=credentials.key_id,
+        secret_key=credentials.secret_key,
         timeout_seconds=settings.exchange_timeout_seconds,
         capabilities=VenueCapabilities(
             client_id_uniqueness=ClientIdUniqueness(settings.venue_client_id_uniqueness),
@@ -226,10 +242,10 @@ def venue_name(settings: Settings) -> str:
     return "simulator" if settings.uses_simulator else "alpaca"
 
 
-def trade_stream(settings: Settings) -> TradeStream:
+def trade_stream(settings: Settings, credentials: VenueCredentials) -> TradeStream:
     return AlpacaTradeStream(
         stream_url=settings.apca_api_stream_url,
-        key_id=settings.apca_api_key_id,
-        secret_key=settings.apca_api_secret_key,
+        key_id=credentials.key_id,
+        secret_key=credentials.secret_key,
         timeout_seconds=settings.exchange_timeout_seconds,
     )

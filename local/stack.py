@@ -60,6 +60,13 @@ _LOGINS: Mapping[str, tuple[str, ...]] = {
     "simulator": (),
 }
 _LOGINS_OF_OTHERS = ("DATABASE_URL_WORKER",)
+# Passwords and keys go to whom they are for, and neither to the servers nor to whatever else is started.
+_SECRETS = ("REDIS_URL", "CELERY_BROKER_URL", "APCA_API_KEY_ID", "APCA_API_SECRET_KEY", "SUREFILL_SECRETS_KEY")
+_SECRETS_OF: Mapping[str, tuple[str, ...]] = {
+    "web": ("REDIS_URL", "CELERY_BROKER_URL"),  # it calls no venue
+    "sequencer": ("REDIS_URL",),
+    "simulator": (),
+}
 _DATABASE_VARIABLES = ("DATABASE_URL", "DATABASE_URL_API", "DATABASE_URL_WORKER", "DATABASE_URL_COMPLIANCE")
 
 
@@ -363,7 +370,9 @@ class LocalStack:
         settings = Settings.from_environment(seen_by_programs)
 
         programs = self._service_programs() + self._procfile_programs(settings, seen_by_programs)
-        common = {name: value for name, value in seen_by_programs.items() if name not in _DATABASE_VARIABLES}
+        common = {
+            name: value for name, value in seen_by_programs.items() if name not in (*_DATABASE_VARIABLES, *_SECRETS)
+        }
         self._supervisor = Supervisor(self._memory, self._root, self._base_environment() | common, self._report)
         self._supervisor.start(programs)
         if self._redis is not None:
@@ -403,6 +412,11 @@ class LocalStack:
             ):
                 continue
             own = {variable: logins[variable] for variable in _LOGINS.get(name, _LOGINS_OF_OTHERS)}
+            own |= {
+                variable: environment[variable]
+                for variable in _SECRETS_OF.get(name, _SECRETS)
+                if variable in environment
+            }
             if name == "simulator":
                 own |= {
                     "SIMULATOR_HOST": "127.0.0.1",

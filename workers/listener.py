@@ -90,7 +90,10 @@ def main() -> None:
     configure_logging("listener", settings.log_level)
     stop, backoff = Stop(), Backoff()
     process = worker_process(settings)
-    listener, comparing = Listener(process.ports, trade_stream(settings)), Comparing(settings, stop)
+    listener, comparing = (
+        Listener(process.ports, trade_stream(settings, process.credentials)),
+        Comparing(settings, stop),
+    )
     comparing.start()
     heart = Heart(process.redis, "listener")
     while not stop.asked():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Flask
 
-from app.cli import audit, halts, keys, orphans, reconcile, reports, senders, traders
+from app.cli import audit, halts, keys, orphans, reconcile, reports, senders, traders, venue_credentials
 from app.cli.surroundings import EXTENSION, StartWorker, Surroundings
 from app.settings import Settings
 
@@ -23,5 +23,6 @@ def register(app: Flask, settings: Settings, start_worker: StartWorker) -> None:
         reconcile.reconcile,
         orphans.orphans,
         senders.sender,
+        venue_credentials.venue_credentials,
     ):
         app.cli.add_command(command)

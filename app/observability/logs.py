@@ -53,3 +53,6 @@ def configure_logging(process: str, level: str) -> None:
     root.setLevel(level)
     for chatty in ("kombu", "celery.worker.strategy", "celery.app.trace", "urllib3", "engineio", "socketio"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
+    # What they say at DEBUG is what goes over the wire: signing in at the venue, passwords of connections.
+    for talks_of_secrets in ("websockets", "redis", "amqp", "celery.pool", "asyncio"):
+        logging.getLogger(talks_of_secrets).setLevel(logging.WARNING)

@@ -65,6 +65,8 @@ ROUTES = [
     Route("GET", "/favicon.ico", PUBLIC),
     Route("GET", "/healthz", PUBLIC),
     Route("GET", "/readyz", PUBLIC),
+    Route("GET", "/metrics", PUBLIC),
+    Route("GET", "/ops", PUBLIC),
     Route("GET", "/api/v1/openapi.json", PUBLIC),
     Route("GET", "/api/v1/docs", PUBLIC),
     Route("GET", "/api/v1/docs/<name>", PUBLIC),
@@ -88,6 +90,9 @@ ROUTES = [
     Route("POST", "/api/v1/admin/halts", "admin", body={"scope": "SYMBOL", "symbol": "NONE", "reason": "test"},
           shows_others=True),
     Route("DELETE", "/api/v1/admin/halts/<uuid:halt_id>", "admin", shows_others=True),
+    Route("GET", "/api/v1/admin/operations", "admin", shows_others=True),
+    Route("POST", "/api/v1/admin/orders/<uuid:order_id>/acknowledge", "admin", body={}, shows_others=True),
+    Route("POST", "/api/v1/admin/orders/<uuid:order_id>/retry", "admin", body={}, shows_others=True),
     Route("GET", "/api/v1/compliance/audit", "compliance", shows_others=True),
 ]  # fmt: skip
 KEYED = [route for route in ROUTES if route.scope is not None]
