@@ -217,8 +217,9 @@ def _credentials(settings: Settings, database: Database) -> VenueCredentials:
         raise SettingsError(str(error)) from None
 
 
-def default_venue(settings: Settings, credentials: VenueCredentials) -> AlpacaVenue:
-    """The venue that APCA_API_BASE_URL names."""
+def default_venue(settings: Settings, credentials: VenueCredentials | None = None) -> AlpacaVenue:
+    """The venue that APCA_API_BASE_URL names, with those credentials or the settings' own."""
+    credentials = credentials or VenueCredentials(settings.apca_api_key_id, settings.apca_api_secret_key)
     limit = settings.exchange_api_rate_limit
     return AlpacaVenue(
         name=venue_name(settings),

@@ -129,6 +129,17 @@ def _forged(order_id: str) -> list[bytes]:
     stranger = str(uuid4())
     bomb = zlib.compress(b"[" + b" " * 50_000_000 + b"]", 9)
     arguments: list[object] = [[], [order_id, order_id], None, {}, "x", 7]
+    names: list[object] = [
+        "os.system",
+        "workers.order_tasks.process",
+        "celery.backend_cleanup",
+        "",
+        None,
+        7,
+        {},
+        [],
+        "x" * 10_000,
+    ]
     foreign = {"content-type": "application/x-python-serialize", "content-encoding": "binary"}
     return [
         *(_message(task, [stranger]) for task in ("execute_order", "execute_order_plain", "cancel_order")),
@@ -137,9 +148,7 @@ def _forged(order_id: str) -> list[bytes]:
             "x" * 5_000_000, "\u202e", "NaN",
         )),
         *(_message("execute_order", each) for each in arguments),
-        *(_message(task, [order_id]) for task in (
-            "os.system", "workers.order_tasks.process", "celery.backend_cleanup", "", None, 7, {}, [], "x" * 10_000,
-        )),
+        *(_message(task, [order_id]) for task in names),
         _message("celery.map", ["os.system", ["true"]]), _message("celery.starmap", [{"task": "x"}, [[1]]]),
         _message("celery.chord_unlock", [stranger, None]), _message("celery.group", [[], stranger, stranger]),
         _message("execute_order", [order_id], headers={"timelimit": ["x", {}], "eta": "never", "expires": "yesterday"}),
