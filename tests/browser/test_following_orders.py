@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import psutil
 from playwright.sync_api import WebSocketRoute, expect
 
 from local.stack import LocalStack
@@ -201,7 +202,9 @@ def test_a_server_that_is_started_again_is_found_by_itself(
     page: TraderPage, trader: Trader, system: LocalStack
 ) -> None:
     page.shows(trader.submit(), "CLOSED", "FILLED")
+    workers = [psutil.Process(each) for each in system.pids("web")[1:]]
     pid = system.kill("web")
     system.wait_until_restarted("web", pid)
+    psutil.wait_procs(workers, timeout=10)  # they serve on for a moment and would reset the next test's connections
     page.is_live()
     page.shows(trader.submit(symbol="KO"), "CLOSED", "FILLED")

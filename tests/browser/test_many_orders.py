@@ -16,8 +16,8 @@ from tests.browser.trader_page import TraderPage
 
 NewPage = Callable[..., TraderPage]
 
-LONGEST_TASK_MILLISECONDS = 250
-"""Half of what a person notices as hanging; measured on a machine that runs the whole system beside the browser."""
+LONGEST_TASK_MILLISECONDS = 400
+"""Where a person begins to notice hanging, on two processors that run the whole system and the senders beside it."""
 SCREEN_P99_MILLISECONDS = 500
 """From an event's recorded time to its paint, everything on one machine that may be busy. Alone, 200 are kept."""
 FIRST_VIEW_MILLISECONDS = 1000
@@ -106,7 +106,7 @@ def an_order(number: int, at: datetime, **other: Any) -> dict[str, Any]:
         "take_profit": None, "time_in_force": "DAY", "max_slippage_bps": None, "max_wait_seconds": None,
         "status": "PENDING", "execution_state": "WORKING", "filled_quantity": "0", "average_fill_price": None,
         "attempts": 1, "reason": None, "venue": "simulator", "venue_order_id": None, "parent_id": None, "version": 2,
-        "created_at": when, "updated_at": when, "expires_at": None, "closed_at": None, **other,
+        "created_at": when, "updated_at": when, "expires_at": None, "closed_at": None, "unprotected": False, **other,
     }  # fmt: skip
 
 
