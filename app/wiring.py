@@ -15,6 +15,7 @@ import redis
 from celery import Celery
 
 from app.domain.acceptance import RulePolicy
+from app.domain.changes import Actor
 from app.domain.fees import FeeSchedule
 from app.domain.retry_policy import RetryPolicy
 from app.domain.surroundings import Wakeups
@@ -22,14 +23,18 @@ from app.domain.time_ordered_ids import RANDOM_BITS, time_ordered_uuid
 from app.domain.venue_answers import ClientIdUniqueness, VenueCapabilities
 from app.lifecycle.accept import AcceptancePolicy
 from app.lifecycle.compare import Comparison
+from app.lifecycle.compare_books import BookComparison
 from app.lifecycle.ports import Ports, UnknownVenue
 from app.lifecycle.sequence import Sequencer
+from app.lifecycle.traders import Administration
 from app.observability.order_log import LoggedWakeups
 from app.senders import ProcessSenders
 from app.settings import Settings, SettingsError
+from app.storage.book_totals import PostgresBookTotals
 from app.storage.checkpoint_folder import CheckpointWriter
 from app.storage.log_sequence import LogSequence
 from app.storage.order_store import PostgresOrders
+from app.storage.traders import PostgresTraders
 from app.storage.transaction import Database
 from app.storage.venue_books import PostgresVenueBooks
 from app.storage.venue_credentials import PostgresVenueCredentials
@@ -76,10 +81,27 @@ class Process:
             market_timeout_seconds=int(self.settings.order_timeout_seconds),
         )
 
+    def book_comparison(self) -> BookComparison:
+        """Compares the default venue's books with ours."""
+        ports = self.ports
+        return BookComparison(
+            self.venue, PostgresBookTotals(self.database), ports.clock, ports.ids, ports.wait, ports.software_version
+        )
+
+    def administration(self, actor: Actor) -> Administration:
+        """Traders' states with this process's login."""
+        ports = self.ports
+        return Administration(PostgresTraders(self.database), ports.clock, ports.ids, actor, ports.software_version)
+
     def close(self) -> None:
         self.venue.close()
         self.redis.close()
         self.database.close()
+
+
+CLOCKS_APART = timedelta(seconds=2)
+"""How far the clocks of two hosts may differ: the end of a sender may be stamped by one and judged by another, and the
+bound after which a request cannot execute any more must have passed by both."""
 
 
 def web_process(settings: Settings) -> Process:
@@ -230,7 +252,7 @@ def default_venue(settings: Settings, credentials: VenueCredentials | None = Non
         timeout_seconds=settings.exchange_timeout_seconds,
         capabilities=VenueCapabilities(
             client_id_uniqueness=ClientIdUniqueness(settings.venue_client_id_uniqueness),
-            max_in_flight=timedelta(seconds=settings.venue_max_in_flight_seconds),
+            max_in_flight=timedelta(seconds=settings.venue_max_in_flight_seconds) + CLOCKS_APART,
         ),
         throttle=None
         if limit is None

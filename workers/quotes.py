@@ -24,6 +24,11 @@ HOURS_EVERY_SECONDS = 5.0
 INSTRUMENTS_EVERY_SECONDS = 30.0
 
 
+COMPARE_BOOKS_AFTER_SECONDS = 300.0
+"""The venue's books are compared once a day; whether it is time is asked this often, and not at once after a start,
+when what happened meanwhile is still being fetched."""
+
+
 class Quotes:
     """Copies the venue's instruments and quotes."""
 
@@ -32,6 +37,7 @@ class Quotes:
         self._instruments = PostgresInstruments(process.database)
         self._next_instruments = 0.0
         self._next_hours = 0.0
+        self._next_comparison = time.monotonic() + COMPARE_BOOKS_AFTER_SECONDS
 
     def run_once(self) -> int:
         """Refresh the instruments when it is time, then the quotes; how many quotes were stored."""
@@ -58,6 +64,18 @@ class Quotes:
         self._instruments.store_quotes(quotes, clock.now())
         return len(quotes)
 
+    def compare_books(self) -> None:
+        """Once a day, the venue account's cash and positions against our books. Here, because it calls the venue."""
+        if time.monotonic() < self._next_comparison:
+            return
+        self._next_comparison = time.monotonic() + COMPARE_BOOKS_AFTER_SECONDS
+        comparison = self._process.book_comparison()
+        if not comparison.is_due():
+            return
+        found = comparison.run_once("quotes")
+        if isinstance(found, OutcomeUnknown):
+            log.warning("the venue did not say what the account holds: %s", found.message)
+
 
 def main() -> None:
     settings = load_settings_or_exit()
@@ -69,6 +87,7 @@ def main() -> None:
         try:
             stored = quotes.run_once()
             heart.beat()
+            quotes.compare_books()
             backoff.worked()
             stop.wait(QUOTES_EVERY_SECONDS if stored else 0.5)
         except (DatabaseUnavailable, LostRace) as error:

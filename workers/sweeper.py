@@ -11,18 +11,21 @@ from collections.abc import Callable
 from typing import Protocol
 from uuid import UUID
 
+from app.domain.changes import Actor
 from app.domain.order_states import ExecutionState
 from app.domain.orders import Order
 from app.lifecycle.advance import sender_died
 from app.lifecycle.exits import cancel_exits_without_position
 from app.lifecycle.halts import cancel_what_is_halted
+from app.lifecycle.loss_limits import watch_losses
 from app.lifecycle.ports import Ports
 from app.lifecycle.refusals import tell_counted
 from app.observability.heartbeats import Heart
 from app.observability.logs import configure_logging
 from app.settings import load_settings_or_exit
 from app.storage.operations_reads import count_what_is_settled
-from app.storage.transaction import DatabaseUnavailable
+from app.storage.sessions import PostgresSessions
+from app.storage.transaction import DatabaseUnavailable, LostRace
 from app.wiring import Process, worker_process
 from workers.pace import Backoff, Stop
 
@@ -35,6 +38,7 @@ AUTORETRY_GRACE_SECONDS = 0.3  # the retry's own message comes first; this one i
 REPEAT_SECONDS = 2.0  # then 4, then 8: a backlog of messages must not be answered with more messages
 LONGEST_REPEAT_SECONDS = 8.0
 TELL_REFUSALS_SECONDS = 15.0
+WATCH_LOSSES_SECONDS = 1.0
 
 TOTALS_EVERY_SECONDS = 15.0
 
@@ -112,20 +116,38 @@ class Totals:
         self._next = time.monotonic() + (0.0 if more else TOTALS_EVERY_SECONDS)
 
 
+class Losses:
+    """Begins traders' days and watches their daily losses."""
+
+    def __init__(self, process: Process, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._administration = process.administration(Actor("sweeper"))
+        self._sessions = PostgresSessions(process.database)
+        self._monotonic = monotonic
+        self._next = 0.0
+
+    def run_once(self) -> None:
+        if self._monotonic() >= self._next:
+            self._next = self._monotonic() + WATCH_LOSSES_SECONDS
+            watch_losses(self._administration, self._sessions)
+
+
 def main() -> None:
     settings = load_settings_or_exit()
     configure_logging("sweeper", settings.log_level)
     stop, backoff = Stop(), Backoff()
     process = worker_process(settings)
-    sweeper = Sweeper(process.ports, process.wakeups)
+    sweeper, losses = Sweeper(process.ports, process.wakeups), Losses(process)
     totals, heart = Totals(process), Heart(process.redis, "sweeper")
     while not stop.asked():
         try:
             sweeper.run_once()
+            losses.run_once()
             totals.run_once()
             heart.beat()
             backoff.worked()
             stop.wait(TICK_SECONDS)
+        except LostRace as error:
+            log.info("an account is busy; its day is looked at again: %s", error)
         except DatabaseUnavailable as error:
             log.warning("the database is away: %s", error)
             stop.wait(backoff.failed())

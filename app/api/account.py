@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated
 
 from flask import Response
@@ -15,6 +14,7 @@ from app.api.problems import Problem
 from app.api.query import CURSOR, Query, cursor_after, cursor_after_name
 from app.api.routes import READ, blueprint, enter
 from app.domain.orders import Side
+from app.domain.trading_session import session_began
 from app.storage import account_reads, order_reads
 from app.storage.order_reads import Filter
 
@@ -28,7 +28,7 @@ def get_account() -> Response:
     """Cash, equity, profit and loss, limits."""
     desk, caller = enter(READ)
     Query().check()
-    rows = desk.read(caller, account_reads.account(caller.trader_id, _day_began(desk.ports.clock.now())))
+    rows = desk.read(caller, account_reads.account(caller.trader_id, desk.ports.clock.now()))
     if not rows:
         raise Problem(404, "NOT_FOUND", "This trader has no account.", "Ask the operator.")
     return answer(account_reads.account_from(rows[0], caller.trader_id, desk.orders_per_minute))
@@ -51,7 +51,7 @@ def list_positions() -> Response:
     query = Query("limit", "cursor")
     limit, after = query.integer("limit", LARGEST_PAGE, 1, LARGEST_PAGE), query.name()
     query.check()
-    day = _day_began(desk.ports.clock.now())
+    day = session_began(desk.ports.clock.now())
     rows = desk.read(caller, account_reads.positions(caller.trader_id, day, after, limit + 1))
     return page(rows, limit, account_reads.position_from, lambda row: cursor_after_name(row[0]))
 
@@ -89,8 +89,3 @@ def list_fills() -> Response:
     query.check()
     rows = desk.read(caller, order_reads.list_fills(caller.trader_id, wanted, after, limit + 1))
     return page(rows, limit, order_reads.fill_from, lambda row: cursor_after(order_reads.place_of_fill(row)))
-
-
-def _day_began(now: datetime) -> datetime:
-    """Midnight UTC: when a trading day's profit and loss begins."""
-    return now.replace(hour=0, minute=0, second=0, microsecond=0)

@@ -315,6 +315,20 @@ class ExecutionReport(msgspec.Struct, kw_only=True, rename={"from_": "from"}):
     end: ReportEnd
 
 
+class LimitsUsed(msgspec.Struct, kw_only=True):
+    """How much of each limit is used now: of positions the largest, open orders included; today's orders and loss.
+
+    The day is the exchange's (America/New_York). Null where a price is missing, or where no order came today.
+    """
+
+    max_position_value: Amount | None
+    max_position_quantity: Amount
+    max_open_orders: int
+    max_daily_notional: Amount
+    daily_loss_limit: Amount | None
+    orders_per_minute: int
+
+
 class Limits(msgspec.Struct, kw_only=True):
     """What the trader may do; null is no limit. Currency, units, currency a day, orders a minute."""
 
@@ -327,6 +341,7 @@ class Limits(msgspec.Struct, kw_only=True):
     daily_loss_limit: Amount | None
     orders_per_minute: int
     version: int
+    used: LimitsUsed
 
 
 class Unprotected(msgspec.Struct, kw_only=True):

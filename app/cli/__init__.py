@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from flask import Flask
 
-from app.cli import audit, halts, keys, orphans, reconcile, reports, senders, traders, venue_credentials
+from app.cli import (
+    audit,
+    books,
+    halts,
+    keys,
+    orphans,
+    reconcile,
+    reports,
+    rules,
+    senders,
+    traders,
+    venue_credentials,
+)
 from app.cli.surroundings import EXTENSION, StartWorker, Surroundings
 from app.settings import Settings
 
@@ -24,5 +36,7 @@ def register(app: Flask, settings: Settings, start_worker: StartWorker) -> None:
         orphans.orphans,
         senders.sender,
         venue_credentials.venue_credentials,
+        books.books,
+        rules.rules,
     ):
         app.cli.add_command(command)

@@ -20,6 +20,7 @@ from flask.cli import with_appcontext
 
 from app.domain.changes import Actor
 from app.domain.time_ordered_ids import RANDOM_BITS, time_ordered_uuid
+from app.lifecycle.compare_books import BookComparison
 from app.lifecycle.ports import Ports
 from app.lifecycle.traders import Administration, KeyHasEnded
 from app.settings import DatabaseLogin, Settings, SettingsError
@@ -38,6 +39,8 @@ class Worker(Protocol):
 
     @property
     def ports(self) -> Ports: ...
+
+    def book_comparison(self) -> BookComparison: ...
 
     def close(self) -> None: ...
 

@@ -91,7 +91,7 @@ def create_trader(admin: Administration, name: str, cash: Decimal, currency: str
 
     def entries(chain: ChainHead) -> Sequence[LogEntry]:
         details = {"name": name, "currency": currency, "cash": plain(cash)}
-        created = _entry(admin, chain, trader.id, "TRADER_CREATED", now, limits_version=1, details=details)
+        created = trader_entry(admin, chain, trader.id, "TRADER_CREATED", now, limits_version=1, details=details)
         return [created, _key_created(admin, _head_after(created), key.stored, now)]
 
     admin.store.create(trader, key.stored, entries)
@@ -144,7 +144,7 @@ def revoke_key(admin: Administration, key: StoredKey) -> bool:
 
     def decide(_: StoredTrader, chain: ChainHead) -> TraderChanges:
         details = {"key_id": str(key.id), "prefix": key.prefix}
-        entry = _entry(admin, chain, key.trader_id, "KEY_REVOKED", now, details=details)
+        entry = trader_entry(admin, chain, key.trader_id, "KEY_REVOKED", now, details=details)
         return TraderChanges(log=[entry], revoked_key=key.id, at=now)
 
     admin.store.change(key.trader_id, decide)
@@ -168,7 +168,7 @@ def change_limits(admin: Administration, trader_id: UUID, limits: Limits) -> Sto
             trader.cash, trader.created_at,
         )  # fmt: skip
         details = {"before": _texts(before), "after": _texts(after)}
-        entry = _entry(admin, chain, trader.id, "LIMITS_CHANGED", now, limits_version=version, details=details)
+        entry = trader_entry(admin, chain, trader.id, "LIMITS_CHANGED", now, limits_version=version, details=details)
         return TraderChanges(log=[entry], limits=after, at=now)
 
     admin.store.change(trader_id, decide)
@@ -206,10 +206,10 @@ def _key_created(admin: Administration, chain: ChainHead, key: StoredKey, now: d
         **({} if key.signing_key is None else {"signing_key": key.signing_key.hex()}),
         **more,
     }
-    return _entry(admin, chain, key.trader_id, "KEY_CREATED", now, details=details)
+    return trader_entry(admin, chain, key.trader_id, "KEY_CREATED", now, details=details)
 
 
-def _entry(
+def trader_entry(
     admin: Administration,
     chain: ChainHead,
     trader_id: UUID,

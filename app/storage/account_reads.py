@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
+from app.domain.conduct_rules import RATE_WINDOW
 from app.domain.documents import Json, decimal_or_none
-from app.domain.money import plain
+from app.domain.money import ZERO, plain
 from app.domain.positions import Account, Position
+from app.domain.trading_session import session_began, session_of
 from app.storage.transaction import Call, Row, Statement
 
 LIMITS: Final = (
@@ -29,6 +32,14 @@ EQUITY: Final = """(SELECT CASE WHEN bool_or(h.mark IS NULL) THEN NULL ELSE a.ca
             FROM instruments i WHERE i.symbol = p.symbol) m ON true
         WHERE p.trader_id = a.trader_id AND p.quantity <> 0) h)"""
 
+# What a symbol could come to: the holding, and open BUY orders at their worst.
+_EXPOSURE = """SELECT sum(e.quantity) AS quantity, sum(e.worth) AS worth FROM (
+        SELECT p.symbol, p.quantity, p.quantity * i.bid AS worth
+        FROM positions p LEFT JOIN instruments i USING (symbol) WHERE p.trader_id = $1
+        UNION ALL SELECT o.symbol, o.quantity - o.filled_quantity,
+            (o.quantity - o.filled_quantity) * o.reservation_price
+        FROM orders o WHERE o.trader_id = $1 AND o.side = 'BUY' AND o.closed_at IS NULL) e GROUP BY e.symbol"""
+
 ACCOUNT = Statement(
     "read_account",
     f"""SELECT a.currency, a.cash, a.reserved,
@@ -45,7 +56,12 @@ ACCOUNT = Statement(
                 CASE WHEN o.parent_id IS NULL THEN o.filled_quantity - o.covered_quantity
                 ELSE o.quantity - o.filled_quantity END)::text) ORDER BY o.created_at)
             FROM orders o JOIN positions p USING (trader_id, symbol)
-            WHERE o.trader_id = $1 AND o.is_unprotected AND p.quantity > 0)
+            WHERE o.trader_id = $1 AND o.is_unprotected AND p.quantity > 0),
+        (SELECT max(s.quantity) FROM ({_EXPOSURE}) s), (SELECT max(s.worth) FROM ({_EXPOSURE}) s),
+        (SELECT count(*) FROM orders o WHERE o.trader_id = $1 AND o.closed_at IS NULL),
+        (SELECT count(*) FROM orders o WHERE o.trader_id = $1 AND o.created_at > $3),
+        CASE WHEN a.session_on >= $4::date THEN a.session_notional ELSE 0 END,
+        CASE WHEN a.session_on >= $4::date THEN a.session_equity END
     FROM accounts a JOIN traders t ON t.id = a.trader_id WHERE a.trader_id = $1""",
 )
 POSITIONS = Statement(
@@ -59,15 +75,16 @@ POSITIONS = Statement(
 )
 
 
-def account(trader_id: UUID, day_began: datetime) -> Call:
-    return Call(ACCOUNT, [trader_id, day_began])
+def account(trader_id: UUID, now: datetime) -> Call:
+    """The account at `now`; its day is the exchange's."""
+    return Call(ACCOUNT, [trader_id, session_began(now), now - RATE_WINDOW, session_of(now)])
 
 
 def account_from(row: Row, trader_id: UUID, orders_per_minute: int) -> Json:
     """The document of a row of ACCOUNT. `orders_per_minute` is for traders without a limit of their own."""
     currency, cash, reserved, trading_state, version = row[:5]
     limits = dict(zip(LIMITS, row[5 : 5 + len(LIMITS)], strict=True))
-    realized, without_price, worth, cost, unprotected = row[5 + len(LIMITS) :]
+    realized, without_price, worth, cost, unprotected, *used = row[5 + len(LIMITS) :]
     books = Account(trader_id, currency, cash, reserved)
     # a sum over what has a price only would be a guess at the rest
     value: Decimal | None = None if without_price else worth
@@ -89,7 +106,22 @@ def account_from(row: Row, trader_id: UUID, orders_per_minute: int) -> Json:
             **limits_document(limits),
             "orders_per_minute": limits["orders_per_minute"] or orders_per_minute,
             "version": version,
+            "used": _used(used, None if value is None else cash + value),
         },
+    }
+
+
+def _used(row: Sequence[Any], equity: Decimal | None) -> Json:
+    """How much of each limit is used; null where a price is missing, or where the day has not begun."""
+    quantity, worth, open_orders, last_minute, notional, start = row
+    loss = None if equity is None or start is None else max(start - equity, ZERO)
+    return {
+        "max_position_value": decimal_or_none(worth) if quantity is not None else "0",
+        "max_position_quantity": plain(quantity or ZERO),
+        "max_open_orders": open_orders,
+        "max_daily_notional": plain(notional),
+        "daily_loss_limit": decimal_or_none(loss),
+        "orders_per_minute": last_minute,
     }
 
 

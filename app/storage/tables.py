@@ -212,6 +212,8 @@ accounts: Final = Table(
     Column("session_equity", MONEY),
     Column("session_notional", MONEY, nullable=False, server_default=text("0")),
     Column("loss_limit_hit_on", Date),
+    Column("loss_limit_hit_version", Integer),
+    Column("opening_cash", MONEY, nullable=False, server_default=text("0")),
     CheckConstraint("reserved >= 0", name="accounts_reserved_check"),
     CheckConstraint("session_notional >= 0", name="accounts_session_notional_check"),
 )
@@ -269,6 +271,19 @@ market_hours: Final = Table(
     Column("next_close", TIME),
     Column("confirmed_at", TIME, nullable=False),
 )
+
+# Comparisons of all traders' books with the venue account's.
+venue_comparisons: Final = Table(
+    "venue_comparisons",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("venue", Text, nullable=False),
+    Column("compared_at", TIME, nullable=False),
+    Column("house_cash", MONEY, nullable=False),
+    Column("cash_drift", MONEY, nullable=False),
+    Column("position_drifts", JSON, nullable=False),
+)
+Index("idx_venue_comparisons_venue", venue_comparisons.c.venue, venue_comparisons.c.compared_at)
 
 orders: Final = Table(
     "orders",

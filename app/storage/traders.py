@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from uuid import UUID
 
@@ -69,6 +69,8 @@ class TraderChanges:
 
     log: Sequence[LogEntry]
     trading_state: str | None = None
+    loss_limit_hit_on: date | None = None
+    """With `trading_state`: the day whose loss limit is the reason, if one is."""
     limits: Limits | None = None
     new_key: StoredKey | None = None
     revoked_key: UUID | None = None
@@ -91,7 +93,8 @@ INSERT_TRADER = Statement(
     "insert_trader", "INSERT INTO traders (id, name, trading_state, created_at, updated_at) VALUES ($1, $2, $3, $4, $4)"
 )
 INSERT_ACCOUNT = Statement(
-    "insert_account", "INSERT INTO accounts (trader_id, currency, cash, updated_at) VALUES ($1, $2, $3, $4)"
+    "insert_account",
+    "INSERT INTO accounts (trader_id, currency, cash, opening_cash, updated_at) VALUES ($1, $2, $3, $3, $4)",
 )
 INSERT_COUNTER = Statement("insert_event_counter", "INSERT INTO event_counters (trader_id) VALUES ($1)")
 INSERT_KEY = Statement(
@@ -103,6 +106,10 @@ REVOKE_KEY = Statement("revoke_key", "UPDATE api_keys SET revoked_at = $2 WHERE 
 END_KEY = Statement("end_key", "UPDATE api_keys SET expires_at = least(expires_at, $2) WHERE id = $1")
 SET_TRADING_STATE = Statement(
     "set_trading_state", "UPDATE traders SET trading_state = $2, updated_at = $3 WHERE id = $1"
+)
+SET_LOSS_LIMIT_HIT = Statement(
+    "set_loss_limit_hit",
+    "UPDATE accounts SET loss_limit_hit_on = $2, loss_limit_hit_version = $3 WHERE trader_id = $1",
 )
 SET_LIMITS = Statement(
     "set_limits",
@@ -147,6 +154,8 @@ class PostgresTraders:
             calls: list[Call] = []
             if changes.trading_state is not None:
                 calls.append(Call(SET_TRADING_STATE, [trader_id, changes.trading_state, changes.at]))
+                version = None if changes.loss_limit_hit_on is None else trader.limits_version
+                calls.append(Call(SET_LOSS_LIMIT_HIT, [trader_id, changes.loss_limit_hit_on, version]))
             if changes.limits is not None:
                 limits = {**trader.limits, **changes.limits}
                 calls.append(Call(SET_LIMITS, [trader_id, changes.at, *(limits[name] for name in LIMITS)]))

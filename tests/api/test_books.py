@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from app.domain.trading_session import session_began
 from app.settings import Settings
 from tests.api.house import Client, House, instrument, problem_of, running
 
@@ -41,6 +42,14 @@ def test_a_new_account_is_its_cash(house: House, ann: Client) -> None:
             "daily_loss_limit": None,
             "orders_per_minute": 100,
             "version": 1,
+            "used": {
+                "max_position_value": "0",
+                "max_position_quantity": "0",
+                "max_open_orders": 0,
+                "max_daily_notional": "0",
+                "daily_loss_limit": None,
+                "orders_per_minute": 0,
+            },
         },
     }
 
@@ -119,7 +128,22 @@ def test_yesterday_s_profit_is_not_today_s(house: House, ann: Client) -> None:
 
 
 def _midnight() -> datetime:
-    return datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    return session_began(datetime.now(UTC))
+
+
+def test_how_much_of_the_limits_is_used_is_shown(house: House, ann: Client) -> None:
+    house.limit(ann, max_open_orders=5, daily_loss_limit=Decimal(100))
+    house.hold(ann, "AAPL", "10", "1500")
+    ann.order(quantity="4", price="150")
+    ann.order(side="SELL", quantity="1", price="160")
+    assert _json(ann, "/account")["limits"]["used"] == {
+        "max_position_value": "2100",  # 10 at a bid of 150, and 4 at 150
+        "max_position_quantity": "14",
+        "max_open_orders": 2,
+        "max_daily_notional": "760",
+        "daily_loss_limit": "0",
+        "orders_per_minute": 2,
+    }
 
 
 def test_a_holding_without_any_quote_makes_equity_unknown_and_not_wrong(house: House, ann: Client) -> None:

@@ -138,9 +138,9 @@ class House:
             now = self.clock.now()
             cursor.execute(
                 "INSERT INTO traders (id, name, created_at, updated_at) VALUES (%s, %s, %s, %s);"
-                "INSERT INTO accounts (trader_id, cash, updated_at) VALUES (%s, %s, %s);"
+                "INSERT INTO accounts (trader_id, cash, opening_cash, updated_at) VALUES (%s, %s, %s, %s);"
                 "INSERT INTO event_counters (trader_id) VALUES (%s)",
-                (trader_id, str(trader_id), now, now, trader_id, Decimal(cash), now, trader_id),
+                (trader_id, str(trader_id), now, now, trader_id, Decimal(cash), Decimal(cash), now, trader_id),
             )
         return trader_id
 
@@ -164,6 +164,9 @@ class House:
     # -- what people and processes do ----------------------------------------------------------------------------------
 
     def submit(self, **changes: object) -> AcceptedOrder | Refusal:
+        return self.submit_to(self.api, **changes)
+
+    def submit_to(self, ports: Ports, **changes: object) -> AcceptedOrder | Refusal:
         wanted: dict[str, object] = {
             "symbol": "AAPL",
             "side": Side.BUY,
@@ -176,7 +179,7 @@ class House:
             "confirm_duplicate": True,
         }
         terms = OrderTerms(**{**wanted, **changes})  # type: ignore[arg-type] # named after the fields
-        return accept(self.api, self.policy, self.trader_id, terms, TRADER, self.clock.now())
+        return accept(ports, self.policy, self.trader_id, terms, TRADER, self.clock.now())
 
     def submitted(self, **changes: object) -> UUID:
         outcome = self.submit(**changes)

@@ -60,6 +60,7 @@ UNOWNED = {
         "halts": "SI",
         "instruments": "SIU",
         "market_hours": "SIU",
+        "venue_comparisons": "SI",
         "alembic_version": "S",
         "venue_credentials": "S",
         "operation_totals": "SIU",
@@ -515,7 +516,9 @@ def test_a_login_without_the_right_to_it_changes_nothing(session: Begin, login: 
 
 @pytest.mark.parametrize("statement", ["DELETE FROM {}", "TRUNCATE {}", "TRUNCATE {} CASCADE"])
 @pytest.mark.parametrize("login", LOGINS)
-@pytest.mark.parametrize("table", [*TABLES, "instruments", "market_hours", "alembic_version", "venue_credentials"])
+@pytest.mark.parametrize(
+    "table", [*TABLES, "instruments", "market_hours", "venue_comparisons", "alembic_version", "venue_credentials"]
+)
 def test_no_login_deletes_anything(session: Begin, login: str, table: str, statement: str) -> None:
     if "D" in RIGHTS[login].get(table, "") and statement.startswith("DELETE"):
         return  # see the test on nonces

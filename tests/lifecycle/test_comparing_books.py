@@ -1,0 +1,97 @@
+"""Our books beside the venue account's: drift is alarmed and audited, and nothing is mended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal
+
+import pytest
+
+from app.domain.book_comparison import BooksCompared
+from app.lifecycle.compare_books import BookComparison
+from app.storage.book_totals import PostgresBookTotals
+from tests.lifecycle.conftest import House
+from tests.venues.fake_venue import Fault
+
+
+@pytest.fixture
+def compare(house: House) -> Callable[[], BooksCompared]:
+    """Compare now. The fake venue's cash and positions are those of its ledger."""
+
+    def run() -> BooksCompared:
+        found = comparison(house).run_once("test")
+        assert isinstance(found, BooksCompared), found
+        return found
+
+    return run
+
+
+def comparison(house: House) -> BookComparison:
+    worker = house.worker
+    return BookComparison(
+        house.venue, PostgresBookTotals(house.worker_database), worker.clock, worker.ids, worker.wait, "test"
+    )
+
+
+def _trade(house: House) -> None:
+    order = house.submitted(quantity=Decimal(10), price=Decimal("150.01"))
+    house.advance(order)
+    house.venue.fill(str(order), Decimal(4), Decimal(150))
+    house.listen()
+
+
+def _alarms(house: House) -> list[tuple[object, ...]]:
+    return house.sql("SELECT error_code, actor FROM execution_logs WHERE action = 'ALARMED' AND trader_id IS NULL")
+
+
+def test_books_that_agree_are_said_to(house: House, compare: Callable[[], BooksCompared]) -> None:
+    assert compare().agrees
+    _trade(house)
+    assert compare().agrees
+    assert _alarms(house) == []
+
+
+def test_a_position_that_no_order_explains_is_drift(house: House, compare: Callable[[], BooksCompared]) -> None:
+    _trade(house)
+    before = house.account(), house.sql("SELECT quantity FROM positions")
+    house.venue.held_before["AAPL"] = Decimal(3)
+    assert compare().position_drifts == {"AAPL": Decimal(3)}
+    assert _alarms(house) == [("BOOKS_DRIFT", "test")]
+    assert (house.account(), house.sql("SELECT quantity FROM positions")) == before
+
+
+def test_money_that_no_trade_explains_is_drift(house: House, compare: Callable[[], BooksCompared]) -> None:
+    compare()
+    _trade(house)
+    house.venue.cash -= Decimal("12.50")
+    assert compare().cash_drift == Decimal("-12.50")
+
+
+def test_an_execution_that_is_still_on_its_way_is_no_drift(house: House) -> None:
+    first = comparison(house)
+    assert isinstance(first.run_once("test"), BooksCompared)
+    order = house.submitted(quantity=Decimal(10), price=Decimal("150.01"))
+    house.advance(order)
+    house.venue.fill(str(order), Decimal(4), Decimal(150))
+
+    def wait(_: float) -> None:
+        house.listen()
+
+    later = BookComparison(
+        house.venue, PostgresBookTotals(house.worker_database), house.clock, house.worker.ids, wait, "test"
+    )
+    found = later.run_once("test")
+    assert isinstance(found, BooksCompared) and found.agrees
+
+
+def test_a_venue_that_does_not_answer_proves_nothing(house: House) -> None:
+    house.venue.plan(Fault.HOLDINGS_ERROR)
+    assert not isinstance(comparison(house).run_once("test"), BooksCompared)
+    assert comparison(house).is_due()
+
+
+def test_it_is_due_once_a_day(house: House, compare: Callable[[], BooksCompared]) -> None:
+    compare()
+    assert not comparison(house).is_due()
+    house.clock.pass_(24 * 3600)
+    assert comparison(house).is_due()
