@@ -9,6 +9,7 @@ from uuid import UUID
 
 import pytest
 
+from app.storage.order_store import READ_FOR_ACCEPTANCE
 from tests.storage.clusters import Cluster, Database
 from tests.storage.sessions import Session
 
@@ -25,6 +26,7 @@ INSERT INTO traders (id, name, created_at, updated_at)
   SELECT lpad(to_hex(t), 32, '0')::uuid, t::text, now(), now() FROM generate_series(1, {TRADERS}) t;
 INSERT INTO accounts (trader_id, cash, updated_at) SELECT id, 1, now() FROM traders;
 INSERT INTO event_counters (trader_id) SELECT id FROM traders;
+INSERT INTO audit_chains (chain_id, trader_id, seq, hash) SELECT id, id, 1, '' FROM traders;
 -- From here on the first {TRADING} only.
 CREATE TEMPORARY VIEW trading AS SELECT * FROM traders WHERE name::integer <= {TRADING};
 INSERT INTO positions (trader_id, symbol, quantity, reserved_quantity, cost_basis, realized_pnl, updated_at)
@@ -216,3 +218,54 @@ def test_a_workers_policies_add_nothing_to_its_queries(session: Begin, statement
     nodes = explain(session("surefill_worker"), statement)
     assert [node["Index Name"] for node in nodes if node.get("Index Name")] == [index]
     assert [node for node in nodes if node.get("Parent Relationship") == "InitPlan"] == []
+
+
+# What the rules read before an order is accepted. The trader has open orders in every twentieth of its orders.
+RULES_READ = {
+    "open orders, counted": (
+        f"SELECT count(*) FROM (SELECT 1 FROM orders o WHERE o.trader_id = '{ME}' AND o.closed_at IS NULL LIMIT 3) c",
+        "idx_orders_open",
+    ),
+    "open buys of a symbol": (
+        f"SELECT sum(o.quantity) FROM orders o WHERE o.trader_id = '{ME}' AND o.symbol = 'AAPL' AND o.side = 'BUY'"
+        " AND o.closed_at IS NULL",
+        "idx_orders_open",
+    ),
+}
+
+
+@pytest.mark.parametrize("read", RULES_READ)
+def test_the_rules_read_open_orders_only(api: Session, read: str) -> None:
+    statement, index = RULES_READ[read]
+    (scan,) = [node for node in explain(api, statement) if node.get("Index Name")]
+    assert scan["Index Name"] == index
+    assert scan["Actual Rows"] <= ORDERS_EACH // 20
+
+
+def test_the_acceptance_read_scans_no_history(api: Session) -> None:
+    api(f"PREPARE {READ_FOR_ACCEPTANCE.name} AS {READ_FOR_ACCEPTANCE.sql}")
+    try:
+        # as it is executed from the sixth time on
+        api("SET LOCAL plan_cache_mode = force_generic_plan")
+        nodes = explain(
+            api,
+            f"EXECUTE {READ_FOR_ACCEPTANCE.name}('{ME}', 'AAPL', 'a key', 'BUY', 1, now(), 'LIMIT', 100, '2026-01-05',"
+            " now(), false)",
+        )
+    finally:
+        api(f"DEALLOCATE {READ_FOR_ACCEPTANCE.name}")
+    scanned = {node["Relation Name"] for node in nodes if node["Node Type"] == "Seq Scan"}
+    # small by nature: one row a venue, one a symbol, halts that are not lifted
+    assert scanned <= {"market_hours", "instruments", "halts"}
+
+
+def test_the_best_resting_order_is_the_first_of_its_index(session: Begin) -> None:
+    owner = session("surefill_owner")
+    owner("SELECT set_config('app.reads_resting_orders', 'on', true)")
+    nodes = explain(
+        owner,
+        "SELECT o.price FROM orders o WHERE o.symbol = 'AAPL' AND o.side = 'BUY' AND o.closed_at IS NULL"
+        " AND o.order_type = 'LIMIT' AND (NULL::numeric IS NULL OR o.price < NULL) ORDER BY o.price DESC LIMIT 1",
+    )
+    (scan,) = [node for node in nodes if node.get("Index Name")]
+    assert scan["Index Name"] == "idx_orders_resting"
