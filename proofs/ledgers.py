@@ -152,6 +152,11 @@ def _compare_acknowledged(found: Comparison, ours: OurLedger, acknowledged: Iter
         order = ours.orders.get(promise.order_id)
         if order is None:
             found.note("lost", f"order {promise.order_id} was acknowledged and does not exist")
+        elif order.replacements:  # its client has asked for another quantity and price since
+            if (promise.trader_id, promise.symbol, promise.side, promise.order_type) != (
+                order.trader_id, order.symbol, order.side, order.order_type
+            ):  # fmt: skip
+                found.note("lost", f"order {promise.order_id} is not the one that was acknowledged: {promise}")
         elif promise != Acknowledged(
             order.id, order.trader_id, order.symbol, order.side, order.quantity, order.order_type, order.price
         ):
@@ -162,21 +167,30 @@ def _compare_acknowledged(found: Comparison, ours: OurLedger, acknowledged: Iter
 
 
 def _compare_orders(found: Comparison, ours: OurLedger, venue: VenueLedger) -> None:
-    at_venue: dict[str, list[VenueOrder]] = defaultdict(list)
-    for theirs in venue.orders:
-        at_venue[theirs.client_order_id].append(theirs)
-    for client_order_id, theirs_of_one in at_venue.items():
-        order = ours.orders.get(_uuid(client_order_id))
-        if len(theirs_of_one) > 1:
+    for client_order_id, count in Counter(one.client_order_id for one in venue.orders).items():
+        if count > 1:
             found.note(
-                "duplicated",
-                f"the venue has {len(theirs_of_one)} orders with the client order id {client_order_id}",
-                len(theirs_of_one) - 1,
+                "duplicated", f"the venue has {count} orders with the client order id {client_order_id}", count - 1
             )
-        if order is None:
-            found.note("orphans", f"the venue's order {theirs_of_one[0].id} ({client_order_id}) is not ours")
+    owners = _owners(ours, venue)
+    at_venue: dict[UUID, list[VenueOrder]] = defaultdict(list)
+    for theirs in venue.orders:
+        owner = owners.get(theirs.id)
+        if owner is None:
+            found.note("orphans", f"the venue's order {theirs.id} ({theirs.client_order_id}) is not ours")
+        else:
+            at_venue[owner].append(theirs)
     for order in ours.orders.values():
-        _compare_order(found, order, at_venue.get(str(order.id), []))
+        _compare_order(found, order, at_venue[order.id])
+
+
+def _owners(ours: OurLedger, venue: VenueLedger) -> Mapping[str, UUID]:
+    """Venue order id -> our order: by the client order id, which other terms give a number behind it, or because our
+    order names it (the other part of a pair has an id that the venue has made).
+    """
+    named = {venue_id: order.id for order in ours.orders.values() for venue_id in order.other_venue_orders}
+    by_client_id = {one.id: _uuid(one.client_order_id[:36]) for one in venue.orders}
+    return named | {venue_id: owner for venue_id, owner in by_client_id.items() if owner in ours.orders}
 
 
 def _compare_order(found: Comparison, order: OurOrder, at_venue: Sequence[VenueOrder]) -> None:
@@ -194,14 +208,26 @@ def _compare_order(found: Comparison, order: OurOrder, at_venue: Sequence[VenueO
         found.note("overfilled", f"the venue executed {executed} of order {order.id} for {order.quantity}")
     if order.venue_order_id != theirs.id and not _refused_outright(order, theirs):
         found.note("orphans", f"order {order.id} is tied to {order.venue_order_id}, the venue calls it {theirs.id}")
-    their_end = VENUE_ENDS.get(theirs.status)
+    for one in at_venue:
+        if one is not theirs and one.id not in order.other_venue_orders:
+            found.note("orphans", f"order {order.id} does not know the venue's order {one.id} ({one.client_order_id})")
+    their_end = _their_end(order, theirs, at_venue)
     our_end = order.status if order.is_closed else None
-    if their_end != our_end or theirs.filled_quantity != order.filled_quantity:
+    if their_end != our_end or executed != order.filled_quantity:
         found.note(
             "wrong_ends",
             f"order {order.id} is {order.status} with {order.filled_quantity} filled, "
-            f"the venue says {theirs.status} with {theirs.filled_quantity}",
+            f"the venue says {theirs.status} with {executed}",
         )
+
+
+def _their_end(order: OurOrder, current: VenueOrder, at_venue: Sequence[VenueOrder]) -> str | None:
+    """How all of the venue's orders for one of ours have ended together; None while one of them is open."""
+    if any(one.status not in VENUE_ENDS for one in at_venue):
+        return None
+    if len(at_venue) > 1 and sum(one.filled_quantity for one in at_venue) == order.quantity:
+        return "FILLED"  # whichever part of a pair it was
+    return VENUE_ENDS[current.status]
 
 
 def _refused_outright(order: OurOrder, theirs: VenueOrder) -> bool:
@@ -214,8 +240,15 @@ def _compare_executions(found: Comparison, ours: OurLedger, venue: VenueLedger) 
         (str(fill.order_id), fill.venue_order_id, fill.cumulative_quantity, fill.quantity, fill.price)
         for fill in ours.fills
     )
+    owners = _owners(ours, venue)
     their_fills = Counter(
-        (one.client_order_id, one.order_id, one.cumulative_quantity, one.quantity, one.price)
+        (
+            str(owners.get(one.order_id, one.client_order_id)),
+            one.order_id,
+            one.cumulative_quantity,
+            one.quantity,
+            one.price,
+        )
         for one in venue.executions
     )
     for missing, count in (their_fills - our_fills).items():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -40,6 +40,10 @@ class OurOrder:
     log_seq: int
     log_hash: str
     """Hexadecimal."""
+    other_venue_orders: Sequence[str] = ()
+    """The venue's further orders that belong to it: the other part of a pair, those it replaced."""
+    replacements: int = 0
+    """How often it got other terms."""
 
     @property
     def is_closed(self) -> bool:
@@ -145,7 +149,7 @@ class OurLedger:
 
 _ORDERS = """SELECT id, trader_id, symbol, side, quantity, order_type::text, price, status::text, execution_state,
     filled_quantity, reservation_price, attempts, venue_order_id, reason_code, alarm_code, log_seq,
-    encode(log_hash, 'hex') FROM orders ORDER BY created_at"""
+    encode(log_hash, 'hex'), other_venue_orders, replacements FROM orders ORDER BY created_at"""
 _FILLS = """SELECT id, order_id, trader_id, symbol, side, quantity_filled, price_at_fill, commission, venue_order_id,
     cumulative_quantity, realized_pnl FROM fills ORDER BY position"""
 _ATTEMPTS = "SELECT order_id, kind, number, outcome FROM order_attempts ORDER BY sent_at"

@@ -41,7 +41,9 @@ def test_keys_change_one_after_the_other() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "x", "a:AAAA", f"{new_key('a')},{new_key('a')}", f"a b:{'A' * 44}", "a:" + "A" * 43]
+    "text",
+    ["", "x", "a:AAAA", f"{new_key('a')},{new_key('a')}", f"a b:{'A' * 44}", "a:" + "A" * 43],
+    ids=["empty", "no name", "short", "one name twice", "a space", "cut"],
 )
 def test_a_key_that_is_none_is_refused_without_being_shown(text: str) -> None:
     if text == "a:" + "A" * 43:
