@@ -18,6 +18,15 @@ pytestmark = pytest.mark.journey
 QUOTE = {"bid": "99.99", "ask": "100.01", "bid_size": "1000", "ask_size": "1000"}
 
 
+def quoted(desk: Desk, trader: str, venue: SimulatorControl) -> None:
+    """Freeze the venue's quote; what may be asked for is judged by the copy that the quotes process stores."""
+    venue.set_quote("MSFT", **QUOTE)
+    deadline = time.monotonic() + 10
+    while desk.get(trader, "quotes/MSFT")["bid"] != QUOTE["bid"]:
+        assert time.monotonic() < deadline, "the quote did not reach the database"
+        time.sleep(0.05)
+
+
 def exits_of(desk: Desk, trader: str, entry_id: UUID) -> list[dict[str, Any]]:
     found = desk.get(trader, "orders?limit=100")["data"]
     return [order for order in found if order["parent_id"] == str(entry_id)]
@@ -25,8 +34,7 @@ def exits_of(desk: Desk, trader: str, entry_id: UUID) -> list[dict[str, Any]]:
 
 def protected_entry(desk: Desk, trader: str, venue: SimulatorControl) -> dict[str, Any]:
     """100 MSFT with a stop at 95 and a target at 110; returns the exits, once they stand at the venue."""
-    venue.set_quote("MSFT", **QUOTE)
-    time.sleep(1.2)  # the quotes process has read it by then: what a stop may be is judged by it
+    quoted(desk, trader, venue)
     entry_id = desk.submit(trader, symbol="MSFT", quantity=100, stop_loss="95", take_profit="110")
     desk.until(entry_id, "order.filled")
     (exits,) = exits_of(desk, trader, entry_id)
@@ -65,8 +73,7 @@ def test_a_resting_order_gets_other_terms(desk: Desk, trader: str, venue: Simula
 def test_a_market_order_with_a_slippage_limit_is_filled_within_it(
     desk: Desk, trader: str, venue: SimulatorControl
 ) -> None:
-    venue.set_quote("MSFT", **QUOTE)
-    time.sleep(1.2)
+    quoted(desk, trader, venue)
     order_id = desk.submit(trader, symbol="MSFT", quantity=5, max_slippage_bps=20, time_in_force="IOC")
     event = desk.until(order_id, "CLOSED", within=5)
     assert event["status"] == "FILLED" and Decimal(event["average_fill_price"]) <= Decimal("100.21")

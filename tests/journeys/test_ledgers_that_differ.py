@@ -139,6 +139,19 @@ def _cost_basis_wrong(books: Books) -> None:
     books.position = replace(books.position, cost_basis=Decimal(19))
 
 
+def _other_part(filled: int) -> Callable[[Books], None]:
+    def break_it(books: Books) -> None:
+        books.order = replace(books.order, other_venue_orders=["V2"])
+        status = "filled" if filled else "canceled"
+        books.venue_orders.append(VenueOrder("V2", "made by the venue", status, Decimal(2), Decimal(filled)))
+
+    return break_it
+
+
+def _part_that_we_do_not_know(books: Books) -> None:
+    books.venue_orders.append(VenueOrder("V2", f"{ORDER}-1", "canceled", Decimal(2), Decimal(0)))
+
+
 BREAKS: dict[str, Callable[[Books], None]] = {
     "lost": _order(id=OTHER),
     "lost, other terms": _order(quantity=Decimal(3)),
@@ -146,6 +159,8 @@ BREAKS: dict[str, Callable[[Books], None]] = {
     "unknown": _still_open,
     "orphans": lambda books: _venue_order(books, client_order_id=str(OTHER)),
     "ghosts": lambda books: books.venue_orders.clear(),
+    "overfilled, both parts of a pair": _other_part(2),
+    "orphans, a replacement that we do not know": _part_that_we_do_not_know,
     "overfilled": _order(filled_quantity=Decimal(3)),
     "wrong_ends": lambda books: _venue_order(books, status="canceled"),
     "wrong_ends, still open at the venue": lambda books: _venue_order(books, status="new"),
@@ -172,6 +187,12 @@ def test_ledgers_that_agree_are_found_to_agree() -> None:
     assert comparison.differences == []
     assert comparison.holds
     assert (comparison.orders, comparison.filled, comparison.fills, comparison.events) == (1, 1, 1, 2)
+
+
+def test_a_pair_of_which_one_part_was_filled_and_the_other_cancelled_agrees() -> None:
+    books = Books()
+    _other_part(0)(books)
+    assert books.compared().differences == []
 
 
 @pytest.mark.parametrize("broken", BREAKS)

@@ -1,4 +1,4 @@
-"""The same as tests/domain/test_books_follow_orders.py through the whole lifecycle and real PostgreSQL, on a few histories."""
+"""The same as test_books_follow_orders.py through the whole lifecycle and real PostgreSQL, on a few histories."""
 
 from __future__ import annotations
 
