@@ -200,7 +200,7 @@ def test_without_the_venue_orders_are_accepted_and_filled_when_it_is_back(
 ) -> None:
     system.stop_program("simulator")
     try:
-        order_ids = [desk.submit(trader, order_type="LIMIT", price=str(300 + number)) for number in range(3)]
+        order_ids = [desk.submit(trader, order_type="LIMIT", price=str(200 + number)) for number in range(3)]
         order_ids.append(desk.submit(trader))
     finally:
         system.start_program("simulator")

@@ -83,7 +83,7 @@ class Desk:
         payload = json.dumps(event, ensure_ascii=False)
         with self._worker.transaction() as transaction:
             last = transaction.finish(
-                Call(APPEND, [of.trader_id, of.order_id, ["order.partial"] * count, [payload] * count, at]),
+                Call(APPEND, [of.trader_id, of.order_id, ["order.partial"] * count, [payload] * count, at, []]),
                 returning=LAST_SEQ,
             )
         assert last is not None
