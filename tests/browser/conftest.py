@@ -47,19 +47,26 @@ def flags() -> list[str]:
 
 
 @pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    """One browser; each page has a context, so storage, of its own."""
+def chromium() -> str:
+    """Where the browser is; what asks for it is skipped where there is none."""
     path = find_chromium()
     if path is None:
         pytest.skip(HOW_TO_GET_ONE)
+    return path
+
+
+# Not for the whole session: Playwright leaves an event loop running in this thread, and no other test could have one.
+@pytest.fixture(scope="module")
+def browser(chromium: str) -> Iterator[Browser]:
+    """One browser; each page has a context, so storage, of its own."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=flags())
+        browser = playwright.chromium.launch(executable_path=chromium, args=flags())
         yield browser
         browser.close()
 
 
 @pytest.fixture(scope="session")
-def system(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
+def system(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
     """The whole system; not started where there is no browser."""
     with LocalStack(tmp_path_factory.mktemp("browsed"), {"VENUE_MAX_IN_FLIGHT_SECONDS": "6"}, durable=False) as stack:
         yield stack

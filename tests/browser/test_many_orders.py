@@ -106,7 +106,8 @@ def an_order(number: int, at: datetime, **other: Any) -> dict[str, Any]:
         "take_profit": None, "time_in_force": "DAY", "max_slippage_bps": None, "max_wait_seconds": None,
         "status": "PENDING", "execution_state": "WORKING", "filled_quantity": "0", "average_fill_price": None,
         "attempts": 1, "reason": None, "venue": "simulator", "venue_order_id": None, "parent_id": None, "version": 2,
-        "created_at": when, "updated_at": when, "expires_at": None, "closed_at": None, "unprotected": False, "amendment": None, **other,
+        "created_at": when, "updated_at": when, "expires_at": None, "closed_at": None,
+        "unprotected": False, "amendment": None, **other,
     }  # fmt: skip
 
 
