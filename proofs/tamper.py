@@ -89,6 +89,18 @@ class Signer:
         return SignedNote(text, ((NAME, signature),)).whole
 
 
+@dataclass(frozen=True)
+class Forger(Signer):
+    """Has a key of its own, and says that it is the one that was handed out."""
+
+    of: Signer = field(default_factory=Signer)
+
+    def note(self, checkpoint: Checkpoint) -> str:
+        text = checkpoint.text()
+        signature = self.of.keys[0].id + self.private.sign(text.encode())
+        return SignedNote(text, ((NAME, signature),)).whole
+
+
 def make_log(random_: random.Random, signer: Signer, rows: int, every: int) -> Log:
     """A log of `rows` rows in chains that interleave, signed after each `every` rows and at its end."""
     chains = [UUID(int=random_.getrandbits(128)) for _ in range(max(2, rows // 6))]
@@ -225,6 +237,12 @@ def fork(log: Log, random_: random.Random, _: Signer) -> Log:
     return Log(other.entries, sign(other.entries, Signer(), 50), log.size)
 
 
+def forge(log: Log, random_: random.Random, signer: Signer) -> Log:
+    """Another history, its checkpoints signed with another key under the right key's name and number."""
+    other = edit_cleverly(log, random_, signer)
+    return Log(other.entries, sign(other.entries, Forger(of=signer), 50), log.size)
+
+
 def fork_cleverly(log: Log, random_: random.Random, signer: Signer) -> Log:
     """Whoever holds the key signs another history; one older checkpoint of the first one was kept."""
     at = random_.randrange(len(log.notes))
@@ -241,7 +259,7 @@ KINDS: dict[str, Tampering] = {
     kind.__name__.replace("_", " "): kind
     for kind in (
         edit, edit_cleverly, delete, delete_cleverly, insert, insert_cleverly, reorder, reorder_cleverly, truncate,
-        truncate_cleverly, fork, fork_cleverly,
+        truncate_cleverly, fork, fork_cleverly, forge,
     )
 }  # fmt: skip
 

@@ -55,6 +55,16 @@ class Books:
             self.fills.append(BookedFill(before.symbol, before.side, event.quantity, event.price, booked.commission))
 
 
+def test_an_execution_whose_commission_the_venue_does_not_tell_costs_what_the_fee_schedule_says() -> None:
+    order = an_order(execution_state=ExecutionState.WORKING, venue_order_id="V1", attempts=1)
+    empty = Position(order.symbol)
+    for told, cost, source in ((None, "0.01", "FEE_SCHEDULE"), (Decimal("0.75"), "0.75", "VENUE")):
+        fill = happened.Filled(NOON, Decimal(1), Decimal(20), told, Decimal(1))
+        booked = book(Books().account, empty, order, order.apply(fill), fill, FEES)
+        assert (booked.commission, booked.commission_source) == (Decimal(cost), source)
+        assert booked.account.cash == OPENING - 20 - Decimal(cost)
+
+
 class AnyHistory(RuleBasedStateMachine):
     """Orders, partial fills, cancels, rejections and late fills in any order."""
 
