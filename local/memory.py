@@ -6,6 +6,7 @@ import json
 import os
 import secrets
 import socket
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,11 @@ from local.cannot_start import CannotStart
 _FILE = "local.json"
 _PORTS = range(15_000, 32_000)
 
+# Between the choice of a port and the moment its server listens, and while a server that was killed starts again,
+# nobody listens there. An abstract socket of the port's number is what another start on this machine meets meanwhile:
+# its names live in the same network namespace as the ports, and the kernel removes it with this process.
+_claims: dict[int, socket.socket] = {}
+
 
 class Memory:
     """The data folder's own small file. Everything in it is made on first use and kept."""
@@ -21,6 +27,7 @@ class Memory:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._file = folder / _FILE
+        self._ports: set[int] = set()
         try:
             self._values: dict[str, Any] = json.loads(self._file.read_text()) if self._file.exists() else {}
         except PermissionError as error:
@@ -53,11 +60,20 @@ class Memory:
     def port(self, name: str) -> int:
         """A TCP port on 127.0.0.1 that is free now: the one of the last start unless somebody else has it today."""
         known = self.get(f"{name}_port")
-        if known is not None and port_is_free(int(known)):
-            return int(known)
-        port = free_port()
-        self.put(f"{name}_port", str(port))
+        if known is not None and port_is_free(int(known)) and _claim(int(known)):
+            port = int(known)
+        else:
+            port = free_port()
+            self.put(f"{name}_port", str(port))
+        self._ports.add(port)
         return port
+
+    def release_ports(self) -> None:
+        """Leave this folder's ports to others: its servers have ended."""
+        while self._ports:
+            claim = _claims.pop(self._ports.pop(), None)
+            if claim is not None:
+                claim.close()
 
 
 def write_private(file: Path, text: str) -> None:
@@ -72,15 +88,29 @@ def write_private(file: Path, text: str) -> None:
 
 
 def free_port() -> int:
-    """A TCP port nobody listens on at 127.0.0.1 right now.
+    """A TCP port nobody listens on at 127.0.0.1 right now, and that no other start of this code gets meanwhile.
 
     Taken from below the range the kernel gives to outgoing connections: while a server is down, its clients' own
     connections could otherwise be given its port (even to connect to themselves), and it could not come back.
     """
     while True:
         port = secrets.choice(_PORTS)
-        if port_is_free(port):
+        if port not in _claims and port_is_free(port) and _claim(port):
             return port
+
+
+def _claim(port: int) -> bool:
+    """Whether `port` is this process's now: false while another process has claimed it."""
+    if port in _claims or not sys.platform.startswith("linux"):
+        return True
+    claim = socket.socket(socket.AF_UNIX)
+    try:
+        claim.bind(f"\0surefill-port-{port}")
+    except OSError:
+        claim.close()
+        return False
+    _claims[port] = claim
+    return True
 
 
 def port_is_free(port: int, address: str = "127.0.0.1") -> bool:

@@ -110,6 +110,7 @@ class LocalServices:
         StartedProcesses(self._memory.folder).forget()
         if self._home is not None:
             remove_private_home(self._memory, self._home)
+        self._memory.release_ports()
 
     def __enter__(self) -> Self:
         return self.start()

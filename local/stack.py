@@ -188,6 +188,7 @@ class LocalStack:
             end_left_over(self._memory)
             if self._throw_away and self._home is not None:
                 remove_private_home(self._memory, self._home)
+            self._memory.release_ports()
             self._lock.close()
             self._lock = None
 

@@ -19,6 +19,8 @@ from app.domain.denials import Denial
 LARGEST_BODY = 64 * 1024
 BODY_SECONDS = 5.0
 """The whole body arrives within this, or the request ends: a body that trickles must not hold its place for ever."""
+JSON_WHITESPACE = b" \t\n\r"
+"""RFC 8259, section 2. A body of nothing else counts as none; Python's own notion has a form feed in it too."""
 DEEPEST = 16
 MOST_UNKNOWN_FIELDS = 20
 """So many are named; a body of thousands must not cost a search for a likeness each."""
@@ -136,7 +138,7 @@ def fields_of(body: bytes) -> Fields:
 
 def no_fields(body: bytes) -> None:
     """For calls that take no body: nothing or `{}`. Raises Problem 400, 422."""
-    if body.strip():
+    if body.strip(JSON_WHITESPACE):
         refuse_unknown(fields_of(body), ())
 
 

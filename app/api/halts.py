@@ -11,7 +11,7 @@ from msgspec import Meta
 from app.api import shapes
 from app.api.answers import answer
 from app.api.authentication import Caller, actor
-from app.api.bodies import fields_of, raw_body
+from app.api.bodies import JSON_WHITESPACE, fields_of, raw_body
 from app.api.description import Operation, Parameter, described
 from app.api.intake import Intake
 from app.api.order_request import halt_request, reason_of
@@ -89,7 +89,7 @@ def lift_halt(halt_id: UUID) -> Response:
     """Lift a halt; the body may give the reason. 200 with the halt, also when it was lifted before."""
     desk, caller = enter(ADMIN)
     body = raw_body()
-    reason = reason_of(fields_of(body)) if body.strip() else None
+    reason = reason_of(fields_of(body)) if body.strip(JSON_WHITESPACE) else None
     try:
         halt, _ = lift(_desk(desk, caller), halt_id, reason or LIFTED)
     except NoSuchHalt:

@@ -55,6 +55,15 @@ def test_a_halt_for_everybody(house: House, ann: Client, admin: Client, body: di
     assert logged == [("HALTED",), ("RESUMED",)]
 
 
+@pytest.mark.parametrize("body", [b"\x0c", b"\x0b\x1f", b"\xc2\xa0"])
+def test_what_is_not_white_space_in_json_is_no_empty_body(admin: Client, ann: Client, body: bytes) -> None:
+    halt = _halt(admin, scope="TRADER", trader_id=str(admin.trader_id))
+    as_json: dict[str, Any] = {"content_type": "application/json"}
+    problem_of(admin.call("DELETE", f"/admin/halts/{halt['id']}", data=body, **as_json), 400, "MALFORMED_JSON")
+    problem_of(ann.post("/orders/cancel-all", data=body, **as_json), 400, "MALFORMED_JSON")
+    assert admin.call("DELETE", f"/admin/halts/{halt['id']}", data=b" \t\r\n", **as_json).status_code == 200
+
+
 @pytest.mark.parametrize(
     ("body", "field", "code"),
     [
