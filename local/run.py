@@ -18,6 +18,8 @@ from local.stack import LocalStack
 
 _DEMO_TRADERS = ("alice", "bob", "carol")
 _DEMO_CASH = "100000"  # US dollars
+_OPERATOR = "operator"
+"""Whose key opens /ops: an account of its own, so that the audit log tells its acts from the traders'."""
 _WATCH_SECONDS = 0.2
 
 
@@ -51,6 +53,7 @@ def run(*, stop_with_parent: bool, environ: Mapping[str, str] = os.environ, root
             say(stack.note)
         say(f"ready after {time.monotonic() - begun:.1f} s: {stack.url}")
         say(f"demo keys: {keys}")
+        say(f"operations page: {stack.url}/ops, with the operator's key from the same file")
         say(f"logs: {folder / 'log'}; Ctrl-C stops everything")
         while True:
             time.sleep(_WATCH_SECONDS)
@@ -65,14 +68,19 @@ def run(*, stop_with_parent: bool, environ: Mapping[str, str] = os.environ, root
 
 
 def demo_keys(stack: LocalStack) -> Path:
-    """The file with the demo traders' API keys, made once for a database. Mode 0600."""
+    """The file with the API keys of the demo traders and of an operator, made once for a database. Mode 0600."""
     file = stack.folder / "demo-keys.json"
-    if file.exists() and _is_accepted(stack, json.loads(file.read_text())["traders"][0]["api_key"]):
-        return file
-    say(f"making the demo traders {', '.join(_DEMO_TRADERS)}")
-    traders = [stack.create_trader(name, _DEMO_CASH) for name in _DEMO_TRADERS]
-    entries = [{"name": trader.name, "trader_id": trader.trader_id, "api_key": trader.api_key} for trader in traders]
-    write_private(file, json.dumps({"traders": entries}, indent=1) + "\n")
+    keys = json.loads(file.read_text()) if file.exists() else {}
+    if not (keys and _is_accepted(stack, keys["traders"][0]["api_key"])):
+        say(f"making the demo traders {', '.join(_DEMO_TRADERS)}")
+        traders = [stack.create_trader(name, _DEMO_CASH) for name in _DEMO_TRADERS]
+        keys = {
+            "traders": [{"name": each.name, "trader_id": each.trader_id, "api_key": each.api_key} for each in traders]
+        }
+    if "operator" not in keys:  # also in a file that an earlier version wrote
+        operator = stack.create_trader(_OPERATOR, "0")
+        keys["operator"] = {"name": _OPERATOR, "scopes": "admin", "api_key": stack.create_key(operator, "admin")}
+        write_private(file, json.dumps(keys, indent=1) + "\n")
     return file
 
 

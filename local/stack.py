@@ -281,6 +281,14 @@ class LocalStack:
         created = json.loads(said)
         return CreatedTrader(name=name, trader_id=created["trader_id"], api_key=created["api_key"])
 
+    def create_key(self, trader: CreatedTrader, scopes: str) -> str:
+        """One more key of the trader with these scopes, separated by commas. Raises CannotStart when that fails."""
+        said = self._run_tool(
+            ["flask", "--app", "app", "key", "create", "--trader", trader.trader_id, "--scopes", scopes, "--json"],
+            f"a key for {trader.name} could not be made",
+        )
+        return str(json.loads(said)["api_key"])
+
     def halt(self, *options: str) -> None:
         """`halt on` or `halt off` on the command line. Raises CannotStart when that fails."""
         self._run_tool(["flask", "--app", "app", "halt", *options], "the halt could not be changed")

@@ -165,6 +165,7 @@ def _terms(desk: Intake, caller: Caller) -> OrderTerms:
             "execution_state": Parameter(ExecutionState, "Orders in this execution state."),
             "symbol": Parameter(shapes.Symbol, "Orders for this symbol."),
             "side": Parameter(Side, "Orders of this side."),
+            "parent_id": Parameter(shapes.Id, "Exits of this order: its stop loss and take profit."),
             "since": Parameter(shapes.GivenTime, "Orders accepted at this time or later."),
             "until": Parameter(shapes.GivenTime, "Orders accepted before this time."),
             "limit": Parameter(
@@ -179,12 +180,13 @@ def _terms(desk: Intake, caller: Caller) -> OrderTerms:
 def list_orders() -> Response:
     """The trader's orders, newest first."""
     desk, caller = enter(READ)
-    query = Query("status", "execution_state", "symbol", "side", "since", "until", "limit", "cursor")
+    query = Query("status", "execution_state", "symbol", "side", "parent_id", "since", "until", "limit", "cursor")
     wanted = Filter(
         status=query.word("status", OrderStatus),
         execution_state=query.word("execution_state", ExecutionState),
         symbol=query.symbol("symbol"),
         side=query.word("side", Side),
+        parent_id=query.identifier("parent_id"),
         since=query.time("since"),
         until=query.time("until"),
     )

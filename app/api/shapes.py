@@ -352,6 +352,18 @@ class Unprotected(msgspec.Struct, kw_only=True):
     quantity: Amount
 
 
+class ActiveHalt(msgspec.Struct, kw_only=True):
+    """A halt that stops all trading, this trader's, or everybody's in one symbol, and was not lifted yet."""
+
+    id: Id
+    scope: HaltScope
+    symbol: str | None
+    code: str
+    """`OPERATOR` when a person halted; otherwise what Surefill found by itself."""
+    reason: str
+    created_at: Time
+
+
 class Account(msgspec.Struct, kw_only=True):
     """The trader's money, in `currency`. `equity` and `unrealized_pnl` are null where a holding has no price."""
 
@@ -364,6 +376,8 @@ class Account(msgspec.Struct, kw_only=True):
     realized_pnl_today: Amount
     unrealized_pnl: Amount | None
     trading_state: str
+    halts: list[ActiveHalt]
+    """The first 100 active halts that bear on the trader, the widest first."""
     unprotected: list[Unprotected]
     """What is held without the stop loss and take profit that were wanted for it."""
     limits: Limits

@@ -20,6 +20,8 @@ LIMITS: Final = (
     "max_daily_notional", "daily_loss_limit", "orders_per_minute",
 )  # fmt: skip
 """Columns of `traders`; null is no limit."""
+MOST_HALTS: Final = 100
+"""Active halts that an account shows, the widest first; a symbol is halted once at most."""
 
 # What a holding would bring: the bid; what an oversold one would cost to buy back: the ask.
 _MARK = "CASE WHEN p.quantity < 0 THEN i.ask ELSE i.bid END"
@@ -40,6 +42,10 @@ _EXPOSURE = """SELECT sum(e.quantity) AS quantity, sum(e.worth) AS worth FROM (
             (o.quantity - o.filled_quantity) * o.reservation_price
         FROM orders o WHERE o.trader_id = $1 AND o.side = 'BUY' AND o.closed_at IS NULL) e GROUP BY e.symbol"""
 
+# What of a halt a trader needs: what it stops, since when and why. Who halted is in the sentence of a refusal.
+_HALT = """json_build_object('id', h.id, 'scope', h.scope, 'symbol', h.symbol, 'code', h.code, 'reason', h.reason,
+        'created_at', to_char(h.created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'))"""
+
 ACCOUNT = Statement(
     "read_account",
     f"""SELECT a.currency, a.cash, a.reserved,
@@ -57,6 +63,9 @@ ACCOUNT = Statement(
                 ELSE o.quantity - o.filled_quantity END)::text) ORDER BY o.created_at)
             FROM orders o JOIN positions p USING (trader_id, symbol)
             WHERE o.trader_id = $1 AND o.is_unprotected AND p.quantity > 0),
+        (SELECT json_agg({_HALT} ORDER BY h.scope, h.created_at, h.id) FROM (SELECT * FROM halts
+            WHERE lifted_at IS NULL AND (trader_id IS NULL OR trader_id = $1)
+            ORDER BY scope, created_at, id LIMIT {MOST_HALTS}) h),
         (SELECT max(s.quantity) FROM ({_EXPOSURE}) s), (SELECT max(s.worth) FROM ({_EXPOSURE}) s),
         (SELECT count(*) FROM orders o WHERE o.trader_id = $1 AND o.closed_at IS NULL),
         (SELECT count(*) FROM orders o WHERE o.trader_id = $1 AND o.created_at > $3),
@@ -84,7 +93,7 @@ def account_from(row: Row, trader_id: UUID, orders_per_minute: int) -> Json:
     """The document of a row of ACCOUNT. `orders_per_minute` is for traders without a limit of their own."""
     currency, cash, reserved, trading_state, version = row[:5]
     limits = dict(zip(LIMITS, row[5 : 5 + len(LIMITS)], strict=True))
-    realized, without_price, worth, cost, unprotected, *used = row[5 + len(LIMITS) :]
+    realized, without_price, worth, cost, unprotected, halts, *used = row[5 + len(LIMITS) :]
     books = Account(trader_id, currency, cash, reserved)
     # a sum over what has a price only would be a guess at the rest
     value: Decimal | None = None if without_price else worth
@@ -98,6 +107,7 @@ def account_from(row: Row, trader_id: UUID, orders_per_minute: int) -> Json:
         "realized_pnl_today": plain(realized),
         "unrealized_pnl": None if value is None else plain(value - cost),
         "trading_state": trading_state,
+        "halts": halts or [],
         "unprotected": [
             {"order_id": order_id, "symbol": symbol, "quantity": quantity}
             for order_id, symbol, quantity in unprotected or ()

@@ -73,6 +73,7 @@ class Filter:
     symbol: str | None = None
     side: str | None = None
     order_id: UUID | None = None
+    parent_id: UUID | None = None
     since: datetime | None = None
     until: datetime | None = None
 
@@ -90,6 +91,7 @@ _CONDITIONS = {
     "symbol": "symbol = {}",
     "side": "side = {}",
     "order_id": "order_id = {}",
+    "parent_id": "parent_id = {}",
     "since": "{at} >= {}",
     "until": "{at} < {}",
 }

@@ -27,8 +27,11 @@ def test_a_halted_trader_is_refused_until_the_halt_is_lifted(ann: Client, ben: C
     assert halt["halted_by"] == f"trader:{admin.trader_id}"
     problem = problem_of(ann.submit(), 422, "TRADING_HALTED")
     assert "odd orders" in problem["detail"] and halt["halted_by"] in problem["detail"]
-    assert ann.get("/account").json["trading_state"] == "HALTED"  # type: ignore[index]
+    seen = ann.get("/account").json or {}
+    shown = {name: halt[name] for name in ("id", "scope", "symbol", "code", "reason", "created_at")}
+    assert (seen["trading_state"], seen["halts"]) == ("HALTED", [shown])
     assert ben.submit().status_code == 201
+    assert (ben.get("/account").json or {})["halts"] == []
     lifted = admin.call("DELETE", f"/admin/halts/{halt['id']}", json={"reason": "all is well"})
     assert lifted.status_code == 200 and lifted.json is not None
     assert (lifted.json["lift_reason"], lifted.json["lifted_by"]) == ("all is well", halt["halted_by"])
@@ -43,6 +46,9 @@ def test_a_halt_for_everybody(house: House, ann: Client, admin: Client, body: di
     assert (again.status_code, again.json) == (200, halt)
     problem_of(ann.submit(), 422, "TRADING_HALTED")
     assert (ann.submit(symbol="MSFT", price="300").status_code == 201) is ("symbol" in body)
+    seen = ann.get("/account").json or {}
+    assert [each["symbol"] for each in seen["halts"]] == [body.get("symbol")]
+    assert seen["trading_state"] == ("ACTIVE" if "symbol" in body else "HALTED")
     assert admin.get("/admin/halts").json["data"][0] == halt  # type: ignore[index]
     assert admin.call("DELETE", f"/admin/halts/{halt['id']}").status_code == 200
     assert admin.call("DELETE", f"/admin/halts/{halt['id']}").status_code == 200

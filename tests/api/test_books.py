@@ -32,6 +32,7 @@ def test_a_new_account_is_its_cash(house: House, ann: Client) -> None:
         "realized_pnl_today": "0",
         "unrealized_pnl": "0",
         "trading_state": "ACTIVE",
+        "halts": [],
         "unprotected": [],
         "limits": {
             "max_position_value": None,

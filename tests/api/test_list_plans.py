@@ -65,6 +65,8 @@ def test_a_page_of_rare_orders_is_read_from_an_index(crowded: tuple[House, Clien
     call = order_reads.list_orders(ann.trader_id, Filter(status="PENDING"), None, 21)
     assert _rows_read(house, ann, call) <= 60
     assert _rows_read(house, ann, order_reads.open_orders(ann.trader_id, 100)) <= 60
+    exits = order_reads.list_orders(ann.trader_id, Filter(parent_id=PLACE.id), None, 21)
+    assert _rows_read(house, ann, exits) <= 60
 
 
 def test_the_account_reads_today_s_fills_and_no_others(crowded: tuple[House, Client]) -> None:

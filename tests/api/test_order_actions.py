@@ -143,6 +143,17 @@ def test_other_terms_of_an_order_at_the_venue_are_a_stored_wish(house: House, an
     assert (amended["price"], amended["amendment"], amended["execution_state"]) == ("151", None, "WORKING")
 
 
+def test_the_exits_of_an_order_are_listed_by_their_parent(house: House, ann: Client) -> None:
+    entry = ann.order(stop_loss="140", take_profit="170")
+    ann.order(price="150.30")
+    with house.working() as worker:
+        worker.send(entry)
+        worker.fill(entry, "10", "150")
+    (exit_order,) = (ann.get("/orders", parent_id=entry["id"]).json or {})["data"]
+    assert (exit_order["parent_id"], exit_order["side"], exit_order["unprotected"]) == (entry["id"], "SELL", True)
+    problem_of(ann.get("/orders", parent_id="mine"), 422, "INVALID_VALUE")
+
+
 def test_other_terms_obey_the_rules(house: House, ann: Client) -> None:
     order = ann.order()
     path = f"/orders/{order['id']}"

@@ -285,6 +285,7 @@ def test_run_stops_everything_when_asked_to(
         "trader_id": "id-of-alice",
         "api_key": "key-of-alice",
     }
+    assert json.loads(keys.read_text())["operator"]["api_key"] == "admin-key-of-id-of-operator"
 
     process.send_signal(number)
 
