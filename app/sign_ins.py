@@ -22,8 +22,9 @@ from datetime import datetime
 from math import ceil
 from uuid import UUID
 
+from app.domain.changes import LostRace
 from app.storage.api_keys import KEY_PREFIX, Identity, PostgresApiKeys
-from app.storage.transaction import DatabaseUnavailable, LostRace
+from app.storage.transaction import DatabaseUnavailable
 
 log = logging.getLogger(__name__)
 

@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
+from app.domain.changes import LostRace
 from app.domain.venue_answers import (
     CancelAnswer,
     ExecutionsAnswer,
@@ -34,7 +35,7 @@ from app.lifecycle.advance import advance
 from app.lifecycle.ports import Ports
 from app.settings import load_settings_or_exit
 from app.storage.order_store import PostgresOrders
-from app.storage.transaction import Call, Database, DatabaseUnavailable, LostRace, Row, Transaction
+from app.storage.transaction import Call, Database, DatabaseUnavailable, Row, Transaction
 from app.venues.port import Venue
 from app.wiring import worker_process
 from proofs.crash_points import POINTS, Attempt, CrashPoint, Way

@@ -6,13 +6,14 @@ import logging
 import threading
 import time
 
+from app.domain.changes import LostRace
 from app.domain.venue_answers import OutcomeUnknown, StreamLost
 from app.lifecycle.compare import EVERY, WHILE_IN_DOUBT, Comparison
 from app.lifecycle.listen import Listener
 from app.observability.heartbeats import Heart
 from app.observability.logs import configure_logging
 from app.settings import Settings, load_settings_or_exit
-from app.storage.transaction import DatabaseUnavailable, LostRace
+from app.storage.transaction import DatabaseUnavailable
 from app.wiring import comparison, trade_stream, worker_process
 from workers.pace import Backoff, Stop
 

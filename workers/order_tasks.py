@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from app.domain.changes import LostRace
 from app.lifecycle.advance import advance
 from app.lifecycle.send import TryAgain
 from app.settings import load_settings_or_exit
-from app.storage.transaction import DatabaseUnavailable, LostRace
+from app.storage.transaction import DatabaseUnavailable
 from app.wakeups import CANCEL, EXECUTE, EXECUTE_PLAIN, RECONCILE
 from workers.celery_app import celery_app, process
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 import logging
 import time
 
+from app.domain.changes import LostRace
 from app.domain.venue_answers import OutcomeUnknown
 from app.observability.heartbeats import Heart
 from app.observability.logs import configure_logging
 from app.settings import load_settings_or_exit
 from app.storage.instruments import PostgresInstruments
-from app.storage.transaction import DatabaseUnavailable, LostRace
+from app.storage.transaction import DatabaseUnavailable
 from app.wiring import Process, worker_process
 from workers.pace import Backoff, Stop
 

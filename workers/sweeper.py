@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Protocol
 from uuid import UUID
 
-from app.domain.changes import Actor
+from app.domain.changes import Actor, LostRace
 from app.domain.order_states import ExecutionState
 from app.domain.orders import Order
 from app.lifecycle.advance import sender_died
@@ -25,7 +25,7 @@ from app.observability.logs import configure_logging
 from app.settings import load_settings_or_exit
 from app.storage.operations_reads import count_what_is_settled
 from app.storage.sessions import PostgresSessions
-from app.storage.transaction import DatabaseUnavailable, LostRace
+from app.storage.transaction import DatabaseUnavailable
 from app.wiring import Process, worker_process
 from workers.pace import Backoff, Stop
 

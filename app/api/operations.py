@@ -14,14 +14,14 @@ from app.api.answers import answer
 from app.api.authentication import Caller
 from app.api.bodies import no_fields, raw_body
 from app.api.description import Operation, described
-from app.api.orders import needs_no_attention
+from app.api.orders import attended
 from app.api.problems import not_found
 from app.api.query import Query
 from app.api.routes import ADMIN, blueprint, enter
 from app.domain.audit_chain import time_text
 from app.domain.changes import Actor
-from app.domain.documents import Json, order_document
-from app.lifecycle.attention import AwaitingProof, Ended, NotWaiting, Resumed, abandon, retry
+from app.domain.documents import Json
+from app.lifecycle.attention import abandon, retry
 from app.observability.overview import Overview
 from app.observability.request_metrics import delivery_percentiles
 from app.storage.operations_reads import EVENTS, Durable, Percentiles
@@ -209,11 +209,7 @@ def retry_for_trader(order_id: UUID) -> Response:
     """
     desk, caller = enter(ADMIN)
     no_fields(raw_body())
-    match retry(desk.ports, order_id, _administrator(caller), trader_id=_owner(order_id)):
-        case Resumed(order):
-            return answer(order_document(order), 202)
-        case NotWaiting(order):
-            raise needs_no_attention(order)
+    return attended(retry(desk.ports, order_id, _administrator(caller), trader_id=_owner(order_id)))
 
 
 @blueprint.post("/admin/orders/<uuid:order_id>/acknowledge")
@@ -235,13 +231,7 @@ def acknowledge_for_trader(order_id: UUID) -> Response:
     """
     desk, caller = enter(ADMIN)
     no_fields(raw_body())
-    match abandon(desk.ports, order_id, _administrator(caller), trader_id=_owner(order_id)):
-        case Ended(order):
-            return answer(order_document(order))
-        case AwaitingProof(order):
-            return answer(order_document(order), 202)
-        case NotWaiting(order):
-            raise needs_no_attention(order)
+    return attended(abandon(desk.ports, order_id, _administrator(caller), trader_id=_owner(order_id)))
 
 
 def _overview() -> Overview:

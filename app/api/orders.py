@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from time import perf_counter
 from typing import Annotated, Literal
 from uuid import UUID
@@ -22,7 +22,7 @@ from app.api.problems import Problem, denied, not_found
 from app.api.query import CURSOR, Query, cursor_after
 from app.api.routes import READ, TRADE, blueprint, enter
 from app.domain.acceptance import OrderTerms, Quota
-from app.domain.changes import NoSuchOrder
+from app.domain.changes import LostRace, NoSuchOrder
 from app.domain.documents import Json, order_document
 from app.domain.order_states import ExecutionState, OrderStatus
 from app.domain.orders import Order, Side
@@ -32,7 +32,6 @@ from app.lifecycle.attention import AwaitingProof, Ended, NotWaiting, Resumed, a
 from app.lifecycle.cancel import Cancelled, CancelStored, TooLate, request_cancel
 from app.storage import order_reads
 from app.storage.order_reads import Filter
-from app.storage.transaction import LostRace
 
 DEFAULT_PAGE, LARGEST_PAGE = 20, 100
 MOST_CANCELLED_AT_ONCE = 10_000
@@ -301,11 +300,8 @@ def retry_order(order_id: UUID) -> Response:
     """Give an order that needs attention a new attempt budget."""
     desk, caller = enter(TRADE)
     no_fields(raw_body())
-    match retry(desk.ports, order_id, actor(caller), trader_id=caller.trader_id):
-        case Resumed(order):
-            return answer(order_document(order), 202)
-        case NotWaiting(order):
-            raise _audited(desk, caller, order_id, needs_no_attention(order))
+    outcome = retry(desk.ports, order_id, actor(caller), trader_id=caller.trader_id)
+    return attended(outcome, lambda problem: _audited(desk, caller, order_id, problem))
 
 
 @blueprint.post("/orders/<uuid:order_id>/acknowledge")
@@ -323,13 +319,8 @@ def acknowledge_order(order_id: UUID) -> Response:
     """Accept that an order failed."""
     desk, caller = enter(TRADE)
     no_fields(raw_body())
-    match abandon(desk.ports, order_id, actor(caller), trader_id=caller.trader_id):
-        case Ended(order):
-            return answer(order_document(order))
-        case AwaitingProof(order):
-            return answer(order_document(order), 202)
-        case NotWaiting(order):
-            raise _audited(desk, caller, order_id, needs_no_attention(order))
+    outcome = abandon(desk.ports, order_id, actor(caller), trader_id=caller.trader_id)
+    return attended(outcome, lambda problem: _audited(desk, caller, order_id, problem))
 
 
 @blueprint.get("/orders/<uuid:order_id>/audit")
@@ -405,10 +396,22 @@ def _closed(status: object) -> Problem:
     )
 
 
-def needs_no_attention(order: Order) -> Problem:
-    return Problem(
-        409,
-        "NEEDS_NO_ATTENTION",
-        f"The order is {order.execution_state}; only one that is NEEDS_ATTENTION waits for you.",
-        "Wait: it goes on by itself." if not order.is_closed else "Nothing can change it any more.",
-    )
+def attended(
+    outcome: Resumed | AwaitingProof | Ended | NotWaiting,
+    refused: Callable[[Problem], Problem] = lambda problem: problem,
+) -> Response:
+    """The answer to a person who has attended to an order. Raises Problem, as `refused` returns it."""
+    match outcome:
+        case Ended(order):
+            return answer(order_document(order))
+        case Resumed(order) | AwaitingProof(order):
+            return answer(order_document(order), 202)
+        case NotWaiting(order):
+            raise refused(
+                Problem(
+                    409,
+                    "NEEDS_NO_ATTENTION",
+                    f"The order is {order.execution_state}; only one that is NEEDS_ATTENTION waits for you.",
+                    "Wait: it goes on by itself." if not order.is_closed else "Nothing can change it any more.",
+                )
+            )

@@ -10,10 +10,10 @@ from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException
 
 from app.api.shapes import FieldProblem, ProblemDocument
-from app.domain.changes import NoSuchOrder
+from app.domain.changes import LostRace, NoSuchOrder
 from app.domain.denials import Denial, DenialKind
 from app.lifecycle.ports import UnknownVenue
-from app.storage.transaction import DatabaseUnavailable, LostRace
+from app.storage.transaction import DatabaseUnavailable
 
 log = logging.getLogger(__name__)
 

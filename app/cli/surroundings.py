@@ -18,14 +18,14 @@ import psycopg2.errors
 from flask import current_app
 from flask.cli import with_appcontext
 
-from app.domain.changes import Actor
+from app.domain.changes import Actor, LostRace
 from app.domain.time_ordered_ids import RANDOM_BITS, time_ordered_uuid
 from app.lifecycle.compare_books import BookComparison
 from app.lifecycle.ports import Ports
 from app.lifecycle.traders import Administration, KeyHasEnded
 from app.settings import DatabaseLogin, Settings, SettingsError
 from app.storage.traders import NameTaken, NoSuchKey, NoSuchTrader, PostgresTraders
-from app.storage.transaction import Database, DatabaseUnavailable, LostRace
+from app.storage.transaction import Database, DatabaseUnavailable
 from app.version import VERSION
 
 EXTENSION = "surefill.commands"

@@ -208,3 +208,11 @@ class StoreUnavailable(Exception):
 
 class StoreRefused(Exception):
     """The database refused what was to be written, and would again: a fault in what we were told or in our code."""
+
+
+class LostRace(Exception):
+    """Somebody else changed the row first, or holds it too long: nothing was written."""
+
+
+class RowBusy(LostRace):
+    """Somebody held a row for longer than the lock time-out: trying again at once would only wait again."""

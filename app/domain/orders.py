@@ -9,6 +9,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from app.domain import order_events as happened
+from app.domain.audit_chain import GENESIS
 from app.domain.money import ZERO, average
 from app.domain.order_events import OrderEvent, Reason
 from app.domain.order_states import ExecutionState, ImpossibleChange, OrderStatus, next_state
@@ -51,14 +52,18 @@ ABANDONED = "ABANDONED"
 POSITION_GONE = "POSITION_GONE"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Order:
     """An order as stored. Money in the account's currency, times aware UTC, quantities in units of the instrument.
+
+    Its terms are given when it is made; all that happens to it later begins at the default that stands here, so that
+    no new order, an exit least of all, takes another one's story along.
 
     Not slotted: changing one is the hottest line of the house, and copying a dictionary is many times faster than
     calling a constructor with fifty fields.
     """
 
+    # what was asked for, and by whom
     id: UUID
     trader_id: UUID
     idempotency_key: str
@@ -78,49 +83,51 @@ class Order:
     execution_path: ExecutionPath
     reservation_price: Decimal
     """What one unit of a BUY reserves: its price, or the reference price of a MARKET order when it was accepted."""
-    status: OrderStatus
-    execution_state: ExecutionState
-    filled_quantity: Decimal
-    filled_notional: Decimal
-    average_fill_price: Decimal | None
-    attempts: int
-    """Requests to open the order that may have reached the venue."""
-    retries_used: int
-    fence: int
-    """Rises with every claim; an intent carries the fence it was made under (I3)."""
-    due_at: datetime | None
-    """When somebody must look at it: a lease's end or the next step. Null exactly when CLOSED (I2)."""
-    not_founds: int
-    """Successful look-ups in a row that did not find it, counted only after the in-flight bound (I7)."""
-    open_attempts: tuple[OpenAttempt, ...]
-    """Submits whose sender is not proven to have ended: each may still reach the venue."""
-    refused_at: datetime | None
-    """When the venue refused a later attempt while an earlier one was unaccounted for: nothing is sent any more."""
-    send_ended_at: datetime | None
-    """When the last sender so far was proven to have ended: its reply was recorded, or it does not send any more."""
-    client_id_known_at: datetime | None
-    """When the venue said that it knows the client order id: from then on its denials prove nothing."""
-    venue_order_id: str | None
-    cancel_requested_at: datetime | None
-    cancel_reason: Reason | None
-    cancel_sent_at: datetime | None
-    """When the venue took our latest cancel; null when the next step is to send one (again)."""
-    stray_due_at: datetime | None
-    """Ended here, found alive at the venue: when to go after it again."""
-    abandoned_at: datetime | None
-    reason: Reason | None
-    alarm_code: str | None
-    log_seq: int
-    log_hash: bytes
-    """Head of the order's chain in the audit log."""
-    version: int
-    """Rises by one with every transaction that changes the order; a stale write is refused by the database."""
+    price_bound: Decimal | None
+    """The worst price that a MARKET order with a slippage limit may get: it goes out as a limit order at it."""
     created_at: datetime
     updated_at: datetime
     expires_at: datetime | None
-    closed_at: datetime | None
-    price_bound: Decimal | None = None
-    """The worst price that a MARKET order with a slippage limit may get: it goes out as a limit order at it."""
+    due_at: datetime | None
+    """When somebody must look at it: a lease's end or the next step. Null exactly when CLOSED (I2)."""
+
+    # what has happened to it
+    status: OrderStatus = OrderStatus.PENDING
+    execution_state: ExecutionState = ExecutionState.QUEUED
+    filled_quantity: Decimal = ZERO
+    filled_notional: Decimal = ZERO
+    average_fill_price: Decimal | None = None
+    attempts: int = 0
+    """Requests to open the order that may have reached the venue."""
+    retries_used: int = 0
+    fence: int = 0
+    """Rises with every claim; an intent carries the fence it was made under (I3)."""
+    not_founds: int = 0
+    """Successful look-ups in a row that did not find it, counted only after the in-flight bound (I7)."""
+    open_attempts: tuple[OpenAttempt, ...] = ()
+    """Submits whose sender is not proven to have ended: each may still reach the venue."""
+    refused_at: datetime | None = None
+    """When the venue refused a later attempt while an earlier one was unaccounted for: nothing is sent any more."""
+    send_ended_at: datetime | None = None
+    """When the last sender so far was proven to have ended: its reply was recorded, or it does not send any more."""
+    client_id_known_at: datetime | None = None
+    """When the venue said that it knows the client order id: from then on its denials prove nothing."""
+    venue_order_id: str | None = None
+    cancel_requested_at: datetime | None = None
+    cancel_reason: Reason | None = None
+    cancel_sent_at: datetime | None = None
+    """When the venue took our latest cancel; null when the next step is to send one (again)."""
+    stray_due_at: datetime | None = None
+    """Ended here, found alive at the venue: when to go after it again."""
+    abandoned_at: datetime | None = None
+    reason: Reason | None = None
+    alarm_code: str | None = None
+    log_seq: int = 0
+    log_hash: bytes = GENESIS
+    """Head of the order's chain in the audit log."""
+    version: int = 1
+    """Rises by one with every transaction that changes the order; a stale write is refused by the database."""
+    closed_at: datetime | None = None
     other_venue_orders: tuple[str, ...] = ()
     """Further orders of the venue's that belong to this one: the other exit of a pair, and what was replaced away."""
     replacements: int = 0

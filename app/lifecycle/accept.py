@@ -14,13 +14,11 @@ from time import perf_counter
 from uuid import UUID
 
 from app.domain.acceptance import AcceptanceView, OrderTerms, Quota, order_value, reservation_price
-from app.domain.audit_chain import GENESIS
 from app.domain.books import reserved_for
 from app.domain.changes import Accepting, Actor, ChainHead, Changes, CountedRefusal, LogEntry
 from app.domain.denials import Denial, DenialKind
 from app.domain.documents import order_document
 from app.domain.money import ZERO
-from app.domain.order_states import ExecutionState, OrderStatus
 from app.domain.orders import ExecutionPath, Order, OrderType, Side
 from app.domain.risk_rules import denials
 from app.domain.slippage import price_bound
@@ -177,35 +175,10 @@ def _new_order(
         parent_id=None,
         execution_path=execution_path(trader_id, policy.v2_percent),
         reservation_price=reservation_price(terms, view) or ZERO,
-        status=OrderStatus.PENDING,
-        execution_state=ExecutionState.QUEUED,
-        filled_quantity=ZERO,
-        filled_notional=ZERO,
-        average_fill_price=None,
-        attempts=0,
-        retries_used=0,
-        fence=0,
         due_at=ports.policy.first_due(now),
-        not_founds=0,
-        open_attempts=(),
-        refused_at=None,
-        send_ended_at=None,
-        client_id_known_at=None,
-        cancel_sent_at=None,
-        stray_due_at=None,
-        venue_order_id=None,
-        cancel_requested_at=None,
-        cancel_reason=None,
-        abandoned_at=None,
-        reason=None,
-        alarm_code=None,
-        log_seq=0,
-        log_hash=GENESIS,
-        version=1,
         created_at=now,
         updated_at=now,
         expires_at=_deadline(terms, policy, now),
-        closed_at=None,
     )
     log: list[LogEntry] = []
     for action in ("SUBMITTED", "APPROVED"):

@@ -11,13 +11,12 @@ from __future__ import annotations
 import logging
 from datetime import timedelta
 
-from app.domain.changes import Actor, StoreRefused
+from app.domain.changes import Actor, LostRace, StoreRefused
 from app.domain.order_events import Reason
 from app.domain.order_states import ImpossibleChange
 from app.domain.orders import POSITION_GONE
 from app.lifecycle.cancel import request_cancel
 from app.lifecycle.ports import Ports
-from app.storage.transaction import LostRace
 
 log = logging.getLogger(__name__)
 

@@ -14,14 +14,13 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 from uuid import UUID
 
-from app.domain.changes import Actor, ChainHead, Imposing, LogEntry, StoreRefused
+from app.domain.changes import Actor, ChainHead, Imposing, LogEntry, LostRace, StoreRefused
 from app.domain.halts import OPERATOR, Halt, HaltScope
 from app.domain.order_states import ImpossibleChange
 from app.domain.surroundings import Clock, Ids
 from app.lifecycle.cancel import request_cancel
 from app.lifecycle.ports import Ports
 from app.lifecycle.record import chained
-from app.storage.transaction import LostRace
 
 log = logging.getLogger(__name__)
 

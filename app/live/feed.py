@@ -14,10 +14,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 from uuid import UUID
 
+from app.domain.changes import LostRace
 from app.live.connections import Connection, Connections
 from app.live.event_source import EventSource, Place
 from app.live.frames import Framed, joined, order_frame, ready_frame
-from app.storage.transaction import DatabaseUnavailable, LostRace
+from app.storage.transaction import DatabaseUnavailable
 
 log = logging.getLogger(__name__)
 

@@ -6,10 +6,11 @@ import logging
 import threading
 from collections.abc import Callable
 
+from app.domain.changes import LostRace
 from app.domain.surroundings import Clock
 from app.live.connections import Connection, Connections
 from app.live.event_source import EventSource
-from app.storage.transaction import DatabaseUnavailable, LostRace
+from app.storage.transaction import DatabaseUnavailable
 
 log = logging.getLogger(__name__)
 

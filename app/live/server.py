@@ -16,6 +16,7 @@ from flask_socketio import SocketIO
 from gevent import monkey  # type: ignore[import-untyped] # no types
 from socketio.exceptions import ConnectionRefusedError as Refusal
 
+from app.domain.changes import LostRace
 from app.domain.surroundings import Clock
 from app.live.client_messages import LONGEST_MESSAGE
 from app.live.client_socket import PING_INTERVAL_SECONDS, PING_TIMEOUT_SECONDS, ClientWebSocket
@@ -31,7 +32,7 @@ from app.observability.request_metrics import event_delivered
 from app.sign_ins import SignIns, TooManyFailures
 from app.signed_requests import SignatureRefused, check_signature
 from app.storage.api_keys import Identity
-from app.storage.transaction import DatabaseUnavailable, LostRace
+from app.storage.transaction import DatabaseUnavailable
 
 log = logging.getLogger(__name__)
 

@@ -16,9 +16,10 @@ from typing import Generic, TypeVar
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from app.domain.changes import LostRace
 from app.observability.heartbeats import ProcessSeen
 from app.storage.operations_reads import Durable, Percentiles
-from app.storage.transaction import DatabaseUnavailable, LostRace
+from app.storage.transaction import DatabaseUnavailable
 
 T = TypeVar("T")
 

@@ -30,7 +30,9 @@ from app.domain.changes import (
     FeedEvent,
     GateNeeded,
     Held,
+    LostRace,
     NoSuchOrder,
+    RowBusy,
     Verdict,
 )
 from app.domain.conduct_rules import RATE_WINDOW
@@ -42,7 +44,7 @@ from app.domain.surroundings import Clock, Wakeups
 from app.domain.trading_session import MarketHours, Session, session_of
 from app.storage import attempts, books, execution_logs, halts, order_events, orders
 from app.storage.account_reads import EQUITY, LIMITS
-from app.storage.transaction import Call, Database, LostRace, Row, RowBusy, Statement
+from app.storage.transaction import Call, Database, Row, Statement
 
 T = TypeVar("T")
 

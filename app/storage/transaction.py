@@ -24,7 +24,7 @@ import psycopg2.extras
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.pool import PoolProxiedConnection
 
-from app.domain.changes import StoreRefused, StoreUnavailable
+from app.domain.changes import LostRace, RowBusy, StoreRefused, StoreUnavailable
 
 psycopg2.extras.register_uuid()  # type: ignore[no-untyped-call] # untyped in its stubs
 
@@ -52,14 +52,6 @@ CONNECT_ARGUMENTS: Mapping[str, object] = {
 
 class DatabaseUnavailable(StoreUnavailable):
     """The database cannot be reached or did not answer. Whether a commit under way happened is unknown."""
-
-
-class LostRace(Exception):
-    """Somebody else changed the row first, or holds it too long: nothing was written."""
-
-
-class RowBusy(LostRace):
-    """Somebody held a row for longer than the lock time-out: trying again at once would only wait again."""
 
 
 @dataclass(frozen=True, slots=True)

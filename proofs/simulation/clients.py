@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import TypeVar
 from uuid import UUID
 
-from app.domain.changes import Actor, NoSuchOrder, StoreUnavailable
+from app.domain.changes import Actor, LostRace, NoSuchOrder, StoreUnavailable
 from app.domain.halts import Halt, HaltScope
 from app.domain.order_states import ExecutionState
 from app.domain.orders import OrderType, Side, TimeInForce
@@ -18,7 +18,6 @@ from app.lifecycle.attention import abandon, retry
 from app.lifecycle.cancel import request_cancel
 from app.lifecycle.halts import HaltDesk, impose, lift
 from app.lifecycle.ports import Ports
-from app.storage.transaction import LostRace
 from proofs.simulation.faults import FaultPlan
 from proofs.simulation.history import short
 from proofs.simulation.scheduler import Mailbox, Process, Scheduler

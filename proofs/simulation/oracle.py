@@ -13,11 +13,11 @@ from app.domain.audit_chain import GENESIS, link
 from app.domain.money import ZERO
 from app.domain.venue_answers import VenueOrderStatus
 from app.storage.order_events import numbered
+from proofs.fake_venue import FakeOrder, FakeVenue
 from proofs.simulation.clients import Acknowledged
 from proofs.simulation.history import short
 from proofs.simulation.processes import Clock
 from proofs.simulation.tables import Record, Tables
-from tests.venues.fake_venue import FakeOrder, FakeVenue
 
 HORIZON = timedelta(minutes=2)
 """An open order is looked at again within this time: leases, retries and looks are all shorter."""

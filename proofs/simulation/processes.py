@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from app.domain.changes import StoreUnavailable
+from app.domain.changes import LostRace, StoreUnavailable
 from app.domain.order_states import ExecutionState
 from app.domain.orders import ExecutionPath, Order
 from app.domain.time_ordered_ids import RANDOM_BITS, time_ordered_uuid
@@ -21,7 +21,6 @@ from app.lifecycle.advance import advance
 from app.lifecycle.listen import Listener
 from app.lifecycle.ports import Ports
 from app.lifecycle.send import TryAgain
-from app.storage.transaction import LostRace
 from proofs.simulation.faults import FaultPlan
 from proofs.simulation.history import short
 from proofs.simulation.scheduler import Mailbox, Process, Scheduler

@@ -14,16 +14,8 @@ from typing import Protocol
 
 import psycopg2.errors
 
-from app.storage.transaction import (
-    Call,
-    Counted,
-    Database,
-    DatabaseUnavailable,
-    Row,
-    RowBusy,
-    Statement,
-    Transaction,
-)
+from app.domain.changes import RowBusy
+from app.storage.transaction import Call, Counted, Database, DatabaseUnavailable, Row, Statement, Transaction
 from proofs.simulation.scheduler import Actor, Scheduler
 from proofs.simulation.tables import Tables, Undo
 

@@ -16,11 +16,11 @@ from functools import cache
 from typing import Any, Protocol, cast
 from uuid import UUID
 
-from app.domain.changes import StoreRefused
+from app.domain.changes import LostRace, StoreRefused
 from app.domain.money import ZERO
 from app.storage import orders
 from app.storage.account_reads import LIMITS
-from app.storage.transaction import Call, LostRace, Row
+from app.storage.transaction import Call, Row
 
 Record = dict[str, Any]
 

@@ -32,10 +32,10 @@ from app.domain.venue_answers import (
     VenueOrderStatus,
 )
 from app.venues.port import StreamLost
+from proofs.fake_venue import FakeOrder, FakeVenue
 from proofs.simulation.faults import FaultPlan
 from proofs.simulation.history import short
 from proofs.simulation.scheduler import Mailbox, Process, Scheduler
-from tests.venues.fake_venue import FakeOrder, FakeVenue
 
 T = TypeVar("T")
 

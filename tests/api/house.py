@@ -39,7 +39,7 @@ from app.storage.traders import PostgresTraders
 from app.storage.transaction import Database
 from app.web import create_web_app
 from app.wiring import Process, SystemClock, TimeOrderedIds
-from tests.venues.fake_venue import FakeTradeStream, FakeVenue, Fault
+from proofs.fake_venue import FakeTradeStream, FakeVenue, Fault
 
 psycopg2.extras.register_uuid()  # type: ignore[no-untyped-call]
 

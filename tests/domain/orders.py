@@ -7,8 +7,6 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from uuid import UUID
 
-from app.domain.audit_chain import GENESIS
-from app.domain.order_states import ExecutionState, OrderStatus
 from app.domain.orders import ExecutionPath, Order, OrderType, Side, TimeInForce
 
 NOON = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)
@@ -35,34 +33,10 @@ def an_order(**changes: object) -> Order:
         parent_id=None,
         execution_path=ExecutionPath.V2,
         reservation_price=Decimal("150.25"),
-        status=OrderStatus.PENDING,
-        execution_state=ExecutionState.QUEUED,
-        filled_quantity=Decimal(0),
-        filled_notional=Decimal(0),
-        average_fill_price=None,
-        attempts=0,
-        retries_used=0,
-        fence=0,
+        price_bound=None,
         due_at=NOON,
-        not_founds=0,
-        open_attempts=(),
-        refused_at=None,
-        send_ended_at=None,
-        client_id_known_at=None,
-        cancel_sent_at=None,
-        stray_due_at=None,
-        venue_order_id=None,
-        cancel_requested_at=None,
-        cancel_reason=None,
-        abandoned_at=None,
-        reason=None,
-        alarm_code=None,
-        log_seq=0,
-        log_hash=GENESIS,
-        version=1,
         created_at=NOON,
         updated_at=NOON,
         expires_at=None,
-        closed_at=None,
     )
     return replace(order, **changes)  # type: ignore[arg-type] # named after the fields

@@ -31,7 +31,7 @@ from app.settings import Settings
 from app.storage.halts import PostgresHalts
 from app.storage.order_store import PostgresOrders
 from app.storage.transaction import Database
-from tests.venues.fake_venue import FakeTradeStream, FakeVenue
+from proofs.fake_venue import FakeTradeStream, FakeVenue
 
 START = datetime(2026, 1, 5, 15, 0, tzinfo=UTC)
 TRADER = Actor("trader")

@@ -12,8 +12,8 @@ from app.lifecycle.advance import _claim
 from app.lifecycle.amend import Amended, AmendOutcome, AmendStored, Denied, NewTerms, NotOpen, amend
 from app.lifecycle.cancel import request_cancel
 from app.lifecycle.send import Leaving, send
+from proofs.fake_venue import Fault
 from tests.lifecycle.conftest import TRADER, House
-from tests.venues.fake_venue import Fault
 
 HUNDRED = Decimal(100)
 

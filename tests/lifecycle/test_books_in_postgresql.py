@@ -16,8 +16,8 @@ from app.domain.venue_answers import VenueOrderStatus
 from app.lifecycle.accept import AcceptedOrder
 from app.lifecycle.cancel import request_cancel
 from app.storage import orders
+from proofs.fake_venue import Fault
 from tests.lifecycle.conftest import TRADER, House
-from tests.venues.fake_venue import Fault
 
 FAULTS = (Fault.SUBMIT_REPLY_LOST, Fault.SUBMIT_LOST, Fault.SUBMIT_REFUSED, Fault.SUBMIT_ERROR_AFTER_ACCEPT)
 

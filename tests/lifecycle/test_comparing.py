@@ -15,8 +15,8 @@ from app.lifecycle.cancel import request_cancel
 from app.lifecycle.compare import Compared, Comparison
 from app.lifecycle.send import instruction
 from app.storage.venue_books import PostgresVenueBooks
+from proofs.fake_venue import FakeVenue, Fault
 from tests.lifecycle.conftest import TRADER, House
-from tests.venues.fake_venue import FakeVenue, Fault
 
 PRICE = Decimal(150)
 

@@ -10,8 +10,8 @@ import pytest
 from app.domain.book_comparison import BooksCompared
 from app.lifecycle.compare_books import BookComparison
 from app.storage.book_totals import PostgresBookTotals
+from proofs.fake_venue import Fault
 from tests.lifecycle.conftest import House
-from tests.venues.fake_venue import Fault
 
 
 @pytest.fixture

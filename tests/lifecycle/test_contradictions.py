@@ -15,8 +15,8 @@ from app.lifecycle.reconcile import take_updates
 from app.lifecycle.send import Leaving, _record_until_stored, attempt_key, instruction, record_answer, send
 from app.storage.transaction import DatabaseUnavailable
 from app.venues.port import Venue
+from proofs.fake_venue import Fault
 from tests.lifecycle.conftest import TRADER, House
-from tests.venues.fake_venue import Fault
 
 HUNDRED = Decimal(100)
 

@@ -13,8 +13,8 @@ from app.lifecycle.advance import _claim
 from app.lifecycle.cancel import request_cancel
 from app.lifecycle.halts import lift
 from app.lifecycle.send import Leaving, instruction, record_answer
+from proofs.fake_venue import Fault
 from tests.lifecycle.conftest import TRADER, House
-from tests.venues.fake_venue import Fault
 
 HUNDRED = Decimal(100)
 BOTH = {"stop_loss": Decimal(140), "take_profit": Decimal(160)}

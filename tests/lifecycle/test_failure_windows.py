@@ -16,8 +16,8 @@ from app.lifecycle.advance import _claim
 from app.lifecycle.cancel import CancelStored, request_cancel
 from app.lifecycle.reconcile import take_updates
 from app.lifecycle.send import Leaving, Settled, TryAgain, send
+from proofs.fake_venue import Fault
 from tests.lifecycle.conftest import TRADER, House
-from tests.venues.fake_venue import Fault
 
 HUNDRED = Decimal(100)
 

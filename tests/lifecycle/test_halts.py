@@ -16,8 +16,8 @@ from app.lifecycle.advance import _claim
 from app.lifecycle.halts import cancel_what_is_halted, impose, lift
 from app.lifecycle.send import Leaving, send
 from app.storage.halts import GATE_KEY
+from proofs.fake_venue import Fault
 from tests.lifecycle.conftest import House
-from tests.venues.fake_venue import Fault
 
 SCOPES = list(HaltScope)
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from app.domain.changes import FeedEvent
+from app.domain.changes import FeedEvent, RowBusy
 from app.storage import books, halts, order_events, orders
 from app.storage.order_store import PASS_GATE_AND_LOCK_ACCOUNT
-from app.storage.transaction import Call, RowBusy, Statement
+from app.storage.transaction import Call, Statement
 from tests.lifecycle.conftest import House
 
 SOON = Call(Statement("do_not_wait_long", "SELECT set_config('lock_timeout', '50ms', true)"))

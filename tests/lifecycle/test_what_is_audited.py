@@ -11,8 +11,8 @@ from app.lifecycle.accept import Refusal, refuse
 from app.lifecycle.cancel import request_cancel
 from app.lifecycle.refusals import MOST_WRITTEN, tell_counted
 from app.storage.execution_logs import COLUMNS
+from proofs.fake_venue import Fault
 from tests.lifecycle.conftest import House
-from tests.venues.fake_venue import Fault
 
 ON_EVERY_ROW_OF_AN_ORDER = {
     "id", "trader_id", "actor", "action", "order_id", "status", "execution_state", "symbol", "side", "quantity",

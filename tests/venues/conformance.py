@@ -33,7 +33,7 @@ from app.domain.venue_answers import (
     VenueOrderStatus,
 )
 from app.venues.port import StreamLost, TradeStream, Venue
-from tests.venues.fake_venue import Fault
+from proofs.fake_venue import Fault
 
 SYMBOL = "AAPL"
 QUANTITY = Decimal(100)

@@ -26,6 +26,7 @@ from app.domain.venue_answers import (
 from app.venues.alpaca import AlpacaVenue
 from app.venues.alpaca_stream import AlpacaTradeStream
 from app.venues.port import StreamLost, TradeStream, Venue
+from proofs.fake_venue import Fault
 from tests.venues.conformance import (
     LIMIT,
     SLACK_SECONDS,
@@ -36,7 +37,6 @@ from tests.venues.conformance import (
     resting_order,
     updates_until_end,
 )
-from tests.venues.fake_venue import Fault
 from tests.venues.simulator_process import SimulatorProcess
 
 TIMEOUT = 2.0  # seconds; a busy machine's simulator must not be mistaken for a slow one

@@ -21,8 +21,8 @@ from app.domain.venue_answers import (
     VenueOrderStatus,
 )
 from app.venues.port import StreamLost, TradeStream, Venue
+from proofs.fake_venue import FakeTradeStream, FakeVenue, Fault, Planned
 from tests.venues.conformance import LIMIT, PARTS, SYMBOL, Scene, VenueConformance, resting_order
-from tests.venues.fake_venue import FakeTradeStream, FakeVenue, Fault, Planned
 
 
 class FakeScene:
