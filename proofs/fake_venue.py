@@ -105,6 +105,11 @@ class FakeOrder:
     quantity: Decimal = Decimal(0)
 
     @property
+    def ordered_as(self) -> str:
+        """The client order id of the request that opened it; a stop loss came with its take profit's."""
+        return (self.profit or self).instruction.client_order_id
+
+    @property
     def filled(self) -> Decimal:
         return self.executions[-1].cumulative_quantity if self.executions else Decimal(0)
 
@@ -402,7 +407,9 @@ class FakeVenue:
 
     def trigger(self, client_order_id: str) -> FakeOrder:
         """The market reaches the stop of a pair: the stop loss takes over what the take profit has left."""
-        order = self.with_client_id(client_order_id)[-1]
+        return self._trigger(self.with_client_id(client_order_id)[-1])
+
+    def _trigger(self, order: FakeOrder) -> FakeOrder:
         stop = order.leg
         if stop is None:
             raise ValueError(f"{order.venue_order_id} is no pair")

@@ -178,7 +178,7 @@ def take_over(
     fills = iter(missing_executions(order, known, executions, report.ids))
     for event in events:
         execution = next(fills) if isinstance(event, happened.Filled) else None
-        if execution is not None and _is_worse_than_limit(order, execution):
+        if execution is not None and _is_worse_than_limit(order, report, execution):
             record.alarm("PRICE_BEYOND_LIMIT", f"filled at {execution.price}, the limit is {_limit(order)}")
         record.happened(event, execution=execution, venue_at=report.updated_at)
     after = record.order
@@ -258,9 +258,11 @@ def _hasten(record: Record) -> None:
         record.bookkeeping(due_at=record.now)
 
 
-def _is_worse_than_limit(order: Order, execution: Execution) -> bool:
+def _is_worse_than_limit(order: Order, report: OrderReport, execution: Execution) -> bool:
     limit = _limit(order)
-    if limit is None or (order.is_exit_pair and execution.venue_order_id != order.venue_order_id):
+    # of a pair the take profit alone has the limit, and it alone our client order id, whichever of both stands now
+    is_ours = report.client_order_id == order.client_order_id and execution.venue_order_id == report.venue_order_id
+    if limit is None or (order.is_exit_pair and not is_ours):
         return False  # a stop loss that was triggered takes what the market gives
     return execution.price > limit if order.side is Side.BUY else execution.price < limit
 

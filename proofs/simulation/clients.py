@@ -14,6 +14,7 @@ from app.domain.order_states import ExecutionState
 from app.domain.orders import OrderType, Side, TimeInForce
 from app.domain.risk_rules import OrderTerms
 from app.lifecycle.accept import AcceptancePolicy, AcceptedOrder, Refusal, accept
+from app.lifecycle.amend import AmendOutcome, NewTerms, amend
 from app.lifecycle.attention import abandon, retry
 from app.lifecycle.cancel import request_cancel
 from app.lifecycle.halts import HaltDesk, impose, lift
@@ -25,6 +26,8 @@ from proofs.simulation.tables import Tables
 
 T = TypeVar("T")
 TRADER = Actor("trader")
+OTHER_PRICES = (None, Decimal("149.75"), Decimal("150.50"))
+OTHER_QUANTITIES = (None, Decimal(1), Decimal(5), Decimal(20), Decimal(120))
 
 
 @dataclass
@@ -97,9 +100,19 @@ class Trader:
             if order_id is None:
                 self.scheduler.sleep(rng.random())
         self.scheduler.history.add(self.scheduler.now, "client", f"{terms.idempotency_key} is {short(order_id)}")
+        for _ in range(rng.choice((0, 0, 0, 1, 1, 2)) if terms.price is not None else 0):
+            self._wait()
+            self.amend(order_id)
         if rng.random() < 0.3:
-            self.scheduler.sleep(rng.choice((0.0, 0.1, 1.0, 20.0)) * rng.random())
+            self._wait()
             self.cancel(order_id)
+        elif terms.stop_loss is not None and rng.random() < 0.3:
+            self._wait()
+            self._cancel_exits(order_id)
+
+    def _wait(self) -> None:
+        rng = self.scheduler.rng
+        self.scheduler.sleep(rng.choice((0.0, 0.1, 1.0, 20.0)) * rng.random())
 
     def _submit(self, ports: Ports, terms: OrderTerms) -> AcceptedOrder | Refusal:
         outcome = accept(ports, self.web.policy, self.trader_id, terms, TRADER, ports.clock.now())
@@ -114,6 +127,26 @@ class Trader:
 
     def _cancel(self, ports: Ports, order_id: UUID) -> object:
         return request_cancel(ports, order_id, TRADER, trader_id=self.trader_id)
+
+    def _cancel_exits(self, entry_id: UUID) -> None:
+        for order in list(self.tables.orders.values()):
+            if order["parent_id"] == entry_id and order["execution_state"] != ExecutionState.CLOSED:
+                self.cancel(order["id"])
+
+    def amend(self, order_id: UUID) -> None:
+        """Want another price or quantity until somebody answers."""
+        rng = self.scheduler.rng
+        price, quantity = rng.choice(OTHER_PRICES), rng.choice(OTHER_QUANTITIES)
+        wanted = NewTerms(price, quantity)
+        outcome = None
+        while outcome is None:
+            outcome = self.web.call("amend", lambda ports: self._amend(ports, order_id, wanted))
+            self.scheduler.sleep(0.0 if outcome else 0.3)
+        what = f"{short(order_id)} at {price} for {quantity}: {type(outcome).__name__}"
+        self.scheduler.history.add(self.scheduler.now, "client", what)
+
+    def _amend(self, ports: Ports, order_id: UUID, wanted: NewTerms) -> AmendOutcome:
+        return amend(ports, order_id, TRADER, wanted, trader_id=self.trader_id)
 
     def attend(self) -> None:
         """Look at what needs attention: press retry, seldom give up; in the end always press retry."""
@@ -139,6 +172,12 @@ class Trader:
         self.place(number, terms, delay)
 
 
+EXITS = (
+    (Decimal(140), Decimal(160)), (Decimal(140), Decimal(160)), (Decimal(140), None), (None, Decimal(160)),
+)  # fmt: skip
+"""Stop loss and take profit of an entry."""
+
+
 def some_terms(scheduler: Scheduler, number: int) -> OrderTerms:
     """An order as traders place them: mostly small, sometimes more than there is money for."""
     rng = scheduler.rng
@@ -156,6 +195,9 @@ def some_terms(scheduler: Scheduler, number: int) -> OrderTerms:
     )
     if rng.random() < 0.2:
         terms = replace(terms, max_wait_seconds=rng.randrange(1, 40))
+    if terms.side is Side.BUY and rng.random() < 0.4:
+        stop_loss, take_profit = rng.choice(EXITS)
+        terms = replace(terms, stop_loss=stop_loss, take_profit=take_profit)
     return terms
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -19,11 +20,13 @@ from proofs.simulation.history import short
 from proofs.simulation.processes import Clock
 from proofs.simulation.tables import Record, Tables
 
+UUID_LENGTH = 36
+"""Of a client order id, so much is our order's id; a replacement's goes on with its number."""
 HORIZON = timedelta(minutes=2)
 """An open order is looked at again within this time: leases, retries and looks are all shorter."""
 ALARMS = frozenset({
     "OVERFILL", "NOT_BOOKABLE", "FILL_CONTRADICTS", "TERMS_DIFFER", "FOREIGN_REPORT", "FOREIGN_FILL",
-    "SECOND_VENUE_ORDER", "LIVE_AFTER_END", "LATE_FILL", "MISSING_AT_VENUE",
+    "SECOND_VENUE_ORDER", "LIVE_AFTER_END", "LATE_FILL", "MISSING_AT_VENUE", "PRICE_BEYOND_LIMIT", "REFUSED_BUT_KNOWN",
 })  # fmt: skip
 """Alarms that a venue which keeps its promises never gives cause for."""
 
@@ -51,6 +54,8 @@ class Oracle:
         self._attempted: dict[UUID, int] = {}
         self._verified: dict[UUID, int] = {}
         self._published: dict[UUID, set[int]] = {}
+        self._seen = 0
+        self._theirs: defaultdict[str, list[FakeOrder]] = defaultdict(list)
 
     def broken(self, rule: str, sentence: str) -> None:
         self.violations.append(Violation(rule, sentence))
@@ -70,14 +75,11 @@ class Oracle:
     def look_at_order(self, order_id: UUID) -> None:
         """Our row against the venue's ledger."""
         order = self._tables.orders.get(order_id)
-        theirs = [each for each in self._venue.ledger if each.instruction.client_order_id == str(order_id)]
-        executed = [each for each in theirs if each.status is VenueOrderStatus.WORKING or each.executions]
-        if len(executed) > 1:
-            names = ", ".join(f"{each.venue_order_id} ({each.status}, {each.filled} filled)" for each in executed)
-            self.broken("never twice", f"order {short(order_id)} is at the venue as {names}")
+        theirs = self._at_venue(order_id)
         if order is None:
             self.broken("attempt row before send", f"the venue has {short(order_id)}, which we do not know")
             return
+        self._once(order_id, theirs)
         filled = sum((each.filled for each in theirs), ZERO)
         if filled > order["quantity"]:
             self.broken("executed <= ordered", f"{filled} executed of {order['quantity']} ({short(order_id)})")
@@ -88,9 +90,50 @@ class Oracle:
         elif order["due_at"] is None or order["due_at"] > self._clock.now() + HORIZON:
             self.broken("I2", f"order {short(order_id)} is {order['execution_state']} and due {order['due_at']}")
         self._attempts(order)
+        if order["side"] == "SELL":
+            self._never_oversold(order)
         for code in ALARMS.intersection((order["alarm_code"] or "").split(",")):
             self.broken(f"alarm {code}", f"order {short(order_id)} carries {code}, though the venue kept its word")
         self._chain(order)
+
+    def _at_venue(self, order_id: UUID) -> Sequence[FakeOrder]:
+        """The venue's orders that belong to one of ours: replacements and both exits of a pair included."""
+        for order in self._venue.ledger[self._seen :]:
+            self._theirs[order.ordered_as[:UUID_LENGTH]].append(order)
+        self._seen = len(self._venue.ledger)
+        return self._theirs[str(order_id)]
+
+    def _once(self, order_id: UUID, theirs: Sequence[FakeOrder]) -> None:
+        """One request of a client order id executes, and one of all replacements is alive; a pair of exits is one."""
+        executed = [
+            each for each in theirs
+            if each.profit is None and (_lives(each) or each.executions or (each.leg is not None and _lives(each.leg)))
+        ]  # fmt: skip
+        alive = {each.ordered_as for each in theirs if _lives(each)}
+        if len(executed) > len({each.ordered_as for each in executed}) or len(alive) > 1:
+            names = ", ".join(f"{each.venue_order_id} ({each.status}, {each.filled} filled)" for each in executed)
+            self.broken("never twice", f"order {short(order_id)} is at the venue as {names}")
+
+    def _never_oversold(self, order: Record) -> None:
+        """What stands at the venue to be sold is held: an exit never sells beyond the position."""
+        trader_id, symbol = order["trader_id"], order["symbol"]
+        held, selling = self._held[trader_id, symbol], ZERO
+        for other in self._tables.orders.values():
+            if (other["trader_id"], other["symbol"]) != (trader_id, symbol):
+                continue
+            for each in self._at_venue(other["id"]):
+                held += each.filled if other["side"] == "BUY" else -each.filled
+                if other["side"] == "SELL" and _lives(each) and not (each.profit and _lives(each.profit)):
+                    selling += each.leaves
+        if held < selling:
+            self.broken("never oversold", f"{selling} {symbol} stand at the venue to be sold, {held} are held")
+        if order["parent_id"] is not None:
+            entry = self._tables.orders[order["parent_id"]]
+            exits = sum(each["quantity"] for each in self._tables.orders.values() if each["parent_id"] == entry["id"])
+            if exits > entry["filled_quantity"]:
+                self.broken(
+                    "never oversold", f"exits for {exits} of {short(entry['id'])}, {entry['filled_quantity']} bought"
+                )
 
     def _attempts(self, order: Record) -> None:
         """I4: when an attempt was committed, nothing forbade it."""
@@ -113,13 +156,17 @@ class Oracle:
         executed = sum((each.filled for each in theirs), ZERO)
         if executed != order["filled_quantity"]:
             self.broken("I7", f"{name} has ended with {order['filled_quantity']} filled, the venue says {executed}")
-        if order["venue_order_id"] is not None or not order["attempts"]:
+        is_entry = order["parent_id"] is None and (order["stop_loss"] or order["take_profit"])
+        if is_entry and order["covered_quantity"] != order["filled_quantity"]:
+            self.broken("exits", f"{name} bought {order['filled_quantity']}, exits got {order['covered_quantity']}")
+        before = order["attempts_before"]
+        if order["venue_order_id"] is not None or order["attempts"] == before:
             return
         if any(each.status is VenueOrderStatus.REJECTED for each in theirs):
             return
         outcomes = {
-            row["outcome"] for (owner, kind, _), row in self._tables.attempts.items()
-            if owner == order["id"] and kind == "SUBMIT"
+            row["outcome"] for (owner, kind, number), row in self._tables.attempts.items()
+            if owner == order["id"] and kind == "SUBMIT" and number > before
         }  # fmt: skip
         if outcomes == {"REFUSED"}:
             return
@@ -162,10 +209,14 @@ class Oracle:
             leaves = order["quantity"] - order["filled_quantity"]
             if order["execution_state"] == "CLOSED":
                 continue
+            # with other terms wanted, the dearer of both is held back
+            wanted = order["amend_requested_at"] is not None
+            then = max((order["amend_quantity"] or order["quantity"]) - order["filled_quantity"], ZERO)
             if order["side"] == "BUY":
-                reserved += leaves * order["reservation_price"]
+                now = leaves * order["reservation_price"]
+                reserved += max(now, then * order["amend_reservation_price"]) if wanted else now
             else:
-                selling[order["symbol"]] += leaves
+                selling[order["symbol"]] += max(leaves, then) if wanted else leaves
         account = self._tables.accounts[trader_id]
         if (account["cash"], account["reserved"]) != (cash, reserved):
             self.broken("I11", f"cash {account['cash']} and reserved {account['reserved']}, not {cash} and {reserved}")
@@ -225,3 +276,7 @@ class Oracle:
         for identity in sorted(ours.keys() ^ theirs.keys()):
             side = "we lack" if identity in theirs else "we invented"
             self.broken("fills are equal", f"{side} the execution of {identity[0]} up to {identity[1]}")
+
+
+def _lives(order: FakeOrder) -> bool:
+    return order.status is VenueOrderStatus.WORKING

@@ -42,6 +42,9 @@ T = TypeVar("T")
 TIMEOUT = 5.0
 """EXCHANGE_TIMEOUT_SECONDS."""
 NAME = "fake"
+MARKET_PRICE = Decimal("150.01")
+STOPPED_AT = Decimal("139.50")
+"""What a stop loss gets, below its trigger: the market has fallen through it."""
 
 
 class Exchange:
@@ -77,13 +80,15 @@ class Exchange:
     def _accepted(self, order: FakeOrder) -> Sequence[tuple[Decimal, Decimal]]:
         """The fake venue asks what is executed at once; the rest of the order's life is arranged here."""
         rng = self.scheduler.rng
-        quantity, price = order.instruction.quantity, order.instruction.limit_price or Decimal("150.01")
+        quantity, price = order.instruction.quantity, _price(order)
         cid = order.instruction.client_order_id
         self.scheduler.history.add(self.scheduler.now, "venue", f"has {order.venue_order_id} for {short(cid)}")
         if self.faults.meets("invisible at first"):
             order.visible_at = order.received_at + timedelta(seconds=rng.uniform(0, min(5.0, self.visible_within)))
         part = Decimal(rng.randrange(1, int(quantity) + 1))
         fate = rng.choice(("at once", "part at once", "soon", "in parts", "part only", "rests", "expires"))
+        if order.leg is not None and rng.random() < 0.5:
+            fate = rng.choice(("stopped", "stopped after a part"))
         if self.faults.meets("rejected later"):
             fate = "rejected"
         if fate == "at once":
@@ -101,6 +106,11 @@ class Exchange:
             self._later(order, lambda: self._end(order, VenueOrderStatus.REJECTED))
         elif fate == "expires":
             self._later(order, lambda: self._end(order, VenueOrderStatus.EXPIRED))
+        elif fate == "stopped":
+            self._later(order, lambda: self._stop(order))
+        elif fate == "stopped after a part":
+            self._later(order, lambda: self._fill(order, price, part))
+            self._later(order, lambda: self._stop(order))
         return []
 
     def _later(self, order: FakeOrder, event: Callable[[], None]) -> None:
@@ -108,7 +118,7 @@ class Exchange:
             self.fake.settle()
             if order.status is VenueOrderStatus.WORKING:
                 event()
-            self.tell(order.instruction.client_order_id)
+            self.tell(order.ordered_as)
 
         self.scheduler.after(self.scheduler.rng.choice((0.01, 0.2, 2.0, 10.0)) * self.scheduler.rng.random(), happens)
 
@@ -117,6 +127,17 @@ class Exchange:
         self.scheduler.history.add(self.scheduler.now, "venue", f"fills {executed} of {order.venue_order_id}")
         self.fake._execute(order, executed, price)
 
+    def _stop(self, order: FakeOrder) -> None:
+        """The market reaches the stop loss of a pair: it takes over what the take profit has left."""
+        self.scheduler.history.add(self.scheduler.now, "venue", f"triggers the stop of {order.venue_order_id}")
+        stop = self.fake._trigger(order)
+        rng = self.scheduler.rng
+        part = Decimal(rng.randrange(1, int(stop.quantity) + 1))
+        if rng.random() < 0.5:
+            self._later(stop, lambda: self._fill(stop, STOPPED_AT, part))
+        if rng.random() < 0.8:
+            self._later(stop, lambda: self._fill(stop, STOPPED_AT, None))
+
     def _end(self, order: FakeOrder, status: VenueOrderStatus) -> None:
         self.scheduler.history.add(self.scheduler.now, "venue", f"{order.venue_order_id} is {status}")
         self.fake._end(order, status, reason="it changed its mind")
@@ -124,9 +145,10 @@ class Exchange:
     def settle_everything(self) -> None:
         """After the faults: whatever still rests is filled."""
         for order in self.fake.ledger:
-            if order.status is VenueOrderStatus.WORKING and order.cancelled_at is None:
-                self._fill(order, order.instruction.limit_price or Decimal("150.01"), None)
-                self.tell(order.instruction.client_order_id)
+            waits = order.profit is not None and order.profit.status is VenueOrderStatus.WORKING
+            if order.status is VenueOrderStatus.WORKING and order.cancelled_at is None and not waits:
+                self._fill(order, _price(order), None)
+                self.tell(order.ordered_as)
 
     # -- its stream ----------------------------------------------------------------------------------------------------
 
@@ -211,7 +233,7 @@ class Wire:
         self._scheduler.step(f"cancels {venue_order_id}")
         if self._faults.meets("cancel error"):
             return _error()
-        cid = next((each.instruction.client_order_id for each in self._exchange.fake.ledger
+        cid = next((each.ordered_as for each in self._exchange.fake.ledger
                     if each.venue_order_id == venue_order_id), "")  # fmt: skip
         late = self._scheduler.rng.random() if self._faults.meets("cancel late") else None
         heard = not self._faults.meets("cancel reply lost")
@@ -289,6 +311,13 @@ class Wire:
             self._exchange.visible_within = 5.0
 
         self._scheduler.after(delay, arrive)
+
+
+def _price(order: FakeOrder) -> Decimal:
+    """What the next execution of it costs."""
+    if order.profit is not None:
+        return STOPPED_AT
+    return order.instruction.limit_price or MARKET_PRICE
 
 
 def _moments(chance: float) -> float:

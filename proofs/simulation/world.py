@@ -27,7 +27,7 @@ from app.storage.transaction import Database
 from proofs.simulation.clients import Acknowledged, Operator, Trader, Web, some_terms
 from proofs.simulation.faults import FaultPlan
 from proofs.simulation.history import History
-from proofs.simulation.oracle import Oracle, Violation
+from proofs.simulation.oracle import UUID_LENGTH, Oracle, Violation
 from proofs.simulation.processes import START, Broker, Clock, Ids, Senders, Wakeups, listen, sweep, work
 from proofs.simulation.scheduler import Actor as ThreadOfControl
 from proofs.simulation.scheduler import Process, Scheduler, Stuck
@@ -258,8 +258,8 @@ class World:
         self._stop_if_broken()
 
     def _ledger_changed(self, client_order_id: str) -> None:
-        if client_order_id and any(o.instruction.client_order_id == client_order_id for o in self.exchange.fake.ledger):
-            self.oracle.look_at_order(UUID(client_order_id))
+        if client_order_id and any(order.ordered_as == client_order_id for order in self.exchange.fake.ledger):
+            self.oracle.look_at_order(UUID(client_order_id[:UUID_LENGTH]))
         self._stop_if_broken()
 
     def _died(self, actor: ThreadOfControl, error: BaseException) -> None:

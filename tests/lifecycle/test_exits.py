@@ -106,6 +106,28 @@ def test_a_triggered_stop_sells_what_the_take_profit_has_left(house: House, prof
     assert sold(house) == HUNDRED
 
 
+@pytest.mark.parametrize("streamed", [True, False])
+def test_a_stop_that_was_asked_about_before_it_filled_has_no_limit(house: House, streamed: bool) -> None:
+    """It stands for the pair by then, but the limit is the take profit's alone."""
+    _, pair = standing(house)
+    house.venue.trigger(str(pair.id))
+    house.listen()
+    house.sweep(2)
+    house.venue.fill_stop(str(pair.id), HUNDRED, Decimal("139.5"))
+    if streamed:
+        house.listen()
+    house.sweep(3)
+    pair = house.order(pair.id)
+    assert (pair.status, pair.alarm_code) == ("FILLED", None)
+
+
+def test_a_take_profit_below_its_limit_is_alarmed(house: House) -> None:
+    _, pair = standing(house)
+    house.venue.fill(str(pair.id), HUNDRED, Decimal("159.99"))
+    house.listen()
+    assert house.order(pair.id).alarm_code == "PRICE_BEYOND_LIMIT"
+
+
 def test_a_pair_whose_take_profit_ended_goes_on_with_its_stop_and_is_cancelled_there(house: House) -> None:
     _, pair = standing(house)
     house.venue.trigger(str(pair.id))
