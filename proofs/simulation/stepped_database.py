@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Protocol
 
 import psycopg2.errors
 
 from app.domain.changes import RowBusy
-from app.storage.transaction import Call, Counted, Database, DatabaseUnavailable, Row, Statement, Transaction
+from app.storage.transaction import Call, Counted, Database, DatabaseUnavailable, Row, Transaction
 from proofs.simulation.scheduler import Actor, Scheduler
 from proofs.simulation.tables import Tables, Undo
 
@@ -65,7 +66,7 @@ class _Stepped:
 
     def _enter(self, what: str, calls: tuple[Call, ...], *, commits: bool) -> str | None:
         began = self._scheduler.now
-        self._scheduler.step(f"{what} {' '.join(_name(call.statement) for call in calls)}")
+        self._scheduler.step(f"{what} {' '.join([_name(call.statement.name) for call in calls])}")
         if self.open and self._scheduler.now - began > IDLE_TIMEOUT:
             raise DatabaseUnavailable("terminating connection due to idle-in-transaction timeout")
         fault = self._all.faults.at_message(self._actor, commits=commits)
@@ -85,9 +86,10 @@ class _Stepped:
             raise RowBusy("canceling statement due to lock timeout")
 
 
-def _name(statement: Statement) -> str:
-    head, _, tail = statement.name.rpartition("_")
-    return head if len(tail) == 8 and head.endswith("_order") else statement.name
+@cache
+def _name(statement: str) -> str:
+    head, _, tail = statement.rpartition("_")
+    return head if len(tail) == 8 and head.endswith("_order") else statement
 
 
 # -- in memory ---------------------------------------------------------------------------------------------------------

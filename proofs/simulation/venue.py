@@ -74,6 +74,8 @@ class Exchange:
         self.visible_within = 5.0
         """Seconds after which look-ups must know the order that is being taken: the in-flight bound covers that too."""
         self._told = 0
+        self.under_way = 0
+        """Requests that have not arrived, and may yet."""
 
     # -- what becomes of an order --------------------------------------------------------------------------------------
 
@@ -273,6 +275,8 @@ class Wire:
         rng, scheduler = self._scheduler.rng, self._scheduler
         request = Request(lambda: None if act is None else self._act(label, about, act), late=late)
         self._under_way = request
+        if act is not None:
+            self._exchange.under_way += 1
         if act is not None and late is None:
             scheduler.after(_moments(rng.random()), lambda: self._arrive(request, heard))
         answer = scheduler.receive(request.answers, TIMEOUT)
@@ -284,6 +288,7 @@ class Wire:
         return answer  # type: ignore[return-value] # what `act` returned
 
     def _arrive(self, request: Request, heard: bool) -> None:
+        self._exchange.under_way -= 1
         answer = request.act()
         if heard:
             self._scheduler.after(_moments(self._scheduler.rng.random()), lambda: request.answers.put(answer))

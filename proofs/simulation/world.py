@@ -38,6 +38,10 @@ from proofs.simulation.venue import Exchange, Wire
 DRAIN_SECONDS = 900.0
 """Virtual seconds after the faults within which everything must have ended."""
 SETTLE_EVERY = 5.0
+STRAGGLERS_SECONDS = 12.0
+"""A wake-up or a report that was sent before everything had ended arrives within this time."""
+LATEST_REQUEST_SECONDS = 40.0
+"""And so does a request whose sender has ended, or what a process that stands still was about to do."""
 
 
 @dataclass
@@ -239,8 +243,10 @@ class World:
                    for process in (self.processes["web"],) for actor in process.actors)  # fmt: skip
         if self.oracle.is_quiet and idle and self._clients_are_done:
             self.drained_at = waited
-            # a request that is still in flight must find nothing to do any more
-            self.scheduler.after(40.0, self.scheduler.stop)
+            # whatever is still on its way must find nothing to do any more
+            paused = any(process.paused_until > self.scheduler.now for process in self.processes.values())
+            late = paused or self.exchange.under_way
+            self.scheduler.after(LATEST_REQUEST_SECONDS if late else STRAGGLERS_SECONDS, self.scheduler.stop)
         elif waited > DRAIN_SECONDS:
             self.scheduler.stop()
         else:
