@@ -13,11 +13,14 @@ if broker_url.startswith("redis://"):
 broker_connection_retry_on_startup = True  # a worker that starts before its broker waits instead of ending
 broker_connection_max_retries = None  # … for as long as it takes: Redis may be away for minutes
 broker_transport_options = {
-    "socket_timeout": 5,  # a broker that accepts TCP and stays silent must not hold a process
+    "socket_timeout": 2,  # a broker that accepts TCP and stays silent must not hold a process
     "socket_connect_timeout": 1,
     "socket_keepalive": True,
     "health_check_interval": 10,
     "retry_on_timeout": False,
+    # One attempt to connect per message: kombu would go on for 6 s, and hold the sweeper and all its other work.
+    # A worker's own connection is tried for ever, each second: app/broker_connection.py
+    "max_retries": 0,
     "queue_order_strategy": "priority",  # queues in the order in which the worker names them: cancels first
 }
 broker_pool_limit = 4

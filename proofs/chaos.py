@@ -15,8 +15,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
@@ -33,7 +33,7 @@ from proofs.chaos_load import Load
 from proofs.chaos_report import Recoveries, contract_document, tables, verdict
 from proofs.fault_proxy import FaultProxies, rewired
 from proofs.ledgers import Comparison, compare
-from proofs.our_ledger import OurLedger, read_our_ledger
+from proofs.our_ledger import OurLedger, open_states, read_our_ledger
 from proofs.venue_ledger import SimulatorControl
 
 RATE = 15.0
@@ -43,9 +43,12 @@ CASH = Decimal(1_000_000_000)
 GAP_SECONDS = (8.0, 12.0)
 OVERLAP_AFTER_SECONDS = 4.0
 """A fault whose traces are not gone so long after its end is joined by the next one."""
+REST_SECONDS = 15.0
+"""So long what was away is left alone at most: until its absence has left no trace, which is what is measured."""
 AMBUSHED = 8
 """So many orders are sent into an ambush: more than the worker has children."""
 AMBUSH_SECONDS = 0.3
+SAY_EVERY_SECONDS = 60.0
 LAST_WATCH_SECONDS = 30.0
 DRAIN_SECONDS = 180.0
 AGREE_SECONDS = 45.0
@@ -78,6 +81,17 @@ class Strike:
     settled: float | None = None
     taken_back: asyncio.Event = field(default_factory=asyncio.Event)
     """It hits nothing any more."""
+
+    @property
+    def lasts(self) -> bool:
+        """Whether it is one of those that others join."""
+        return self.fault.seconds > LONGER_THAN_THE_LEASE
+
+    def is_felt(self, now: float) -> bool:
+        """Whether what it hits is hit still, or was away for long and has not come to rest."""
+        if not self.taken_back.is_set():
+            return True
+        return self.lasts and self.settled is None and now < (self.ended or now) + REST_SECONDS
 
 
 class Chaos:
@@ -126,30 +140,41 @@ class Chaos:
         random = Random(self._options.seed)
         await asyncio.sleep(2.0)
         minute_too_long = self._options.minutes < 3
-        for number, fault in enumerate(schedule(random, self._options.kinds), start=1):
+        coming: deque[Fault] = deque()
+        faults = schedule(random, self._options.kinds)
+        while time.monotonic() < until:
+            fault = self._next(coming, faults)
+            if fault is None:
+                await asyncio.sleep(0.25)
+                continue
             if fault.kind == MINUTE_FAULT and minute_too_long:
                 fault = replace(fault, seconds=12.0)
             if time.monotonic() + max(fault.seconds, 2.0) > until:
-                break
-            await self._make_room_for(fault)
-            if time.monotonic() > until:
-                break
+                if fault.seconds <= LONGER_THAN_THE_LEASE:
+                    break
+                continue  # a shorter one still fits
             begun = time.monotonic()
-            await self._begin(number, fault)
+            await self._begin(len(self.strikes) + 1, fault)
             gap = random.uniform(*GAP_SECONDS) * self._options.pace
             await asyncio.sleep(max(0.0, begun + gap - time.monotonic()))
             await self._let_settle()
 
-    async def _make_room_for(self, fault: Fault) -> None:
-        """Two faults at once are welcome, but not at the same thing."""
-        for strike in self.strikes:
-            if strike.fault.hits == fault.hits:
-                await strike.taken_back.wait()
+    def _next(self, coming: deque[Fault], schedule: Iterator[Fault]) -> Fault | None:
+        """The next one that hits something else than what is hit now: two at once are welcome, but not at one thing."""
+        now = time.monotonic()
+        busy = {strike.fault.hits for strike in self.strikes if strike.is_felt(now)}
+        while len(coming) < len(self._options.kinds):
+            coming.append(next(schedule))
+        for fault in coming:
+            if fault.hits not in busy:
+                coming.remove(fault)
+                return fault
+        return None
 
     async def _let_settle(self) -> None:
         """Wait for the last fault's traces to go, unless it lasts longer than others do."""
         last = self.strikes[-1]
-        while last.settled is None and last.fault.seconds <= LONGER_THAN_THE_LEASE:
+        while last.settled is None and not last.lasts:
             if last.ended is not None and time.monotonic() > last.ended + OVERLAP_AFTER_SECONDS:
                 return
             await asyncio.sleep(0.05)
@@ -181,10 +206,10 @@ class Chaos:
                 await self._end(strike)
         strike.ended = since = time.monotonic() if strike.fault.seconds else strike.began
         told = self.load.told
-        caught = told.unsettled()
+        caught = set(told.unsettled)
         probe = await self.load.probe()
         accepted = time.monotonic()
-        while (probe is not None and told.state.get(probe) != "CLOSED") or caught & told.unsettled():
+        while (probe is not None and told.state.get(probe) != "CLOSED") or caught & told.unsettled:
             told.changed.clear()
             await told.changed.wait()
         strike.settled = time.monotonic()
@@ -217,10 +242,11 @@ class Chaos:
         while time.monotonic() < deadline:
             self.load.complain()
             await self.load.drain()
-            ours = await asyncio.to_thread(self._ours)
-            if not ours.open_orders and self.load.under_way <= 0:
+            states = await asyncio.to_thread(open_states, self._scene.stack.settings.database_url_worker)
+            if not states and self.load.under_way <= 0:
                 return
-            self._say(f"{len(ours.open_orders)} orders are still open: {_states(ours)}")
+            counts = ", ".join(f"{count} {state}" for state, count in states.items())
+            self._say(f"{sum(states.values())} orders are still open: {counts}")
             await asyncio.sleep(1.0)
 
     async def _agree(self) -> Comparison:
@@ -259,8 +285,16 @@ class Chaos:
         self._console.print(f"chaos: {time.strftime('%H:%M:%S')} {line}", markup=False, soft_wrap=True)
 
     async def _show(self, begun: float) -> None:
+        told = self.load.told
+        say_at = begun + SAY_EVERY_SECONDS
         while True:
-            told = self.load.told
+            if time.monotonic() >= say_at and not self._console.is_terminal:
+                say_at += SAY_EVERY_SECONDS
+                accepted = self.load.submitted / (time.monotonic() - begun)
+                self._say(
+                    f"{self.load.submitted} orders accepted ({accepted:.1f}/s), {told.exits} exits, {told.closed()} "
+                    f"ended, {len(told.unsettled)} unsettled, {len(self.strikes)} faults"
+                )
             self._progress.update(
                 self._bar,
                 completed=time.monotonic() - begun,
@@ -272,10 +306,6 @@ class Chaos:
 
 def _is_expected(alarm_codes: str) -> bool:
     return set(alarm_codes.split(",")) <= EXPECTED_ALARMS
-
-
-def _states(ours: OurLedger) -> str:
-    return ", ".join(f"{n} {state}" for state, n in Counter(o.execution_state for o in ours.open_orders).items())
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -24,8 +24,13 @@ TWICE = 0.03
 """So many orders are sent twice at the same moment with the same key, like by a double click."""
 LOOK_EVERY_SECONDS = 2.0
 _PLANS_AT_ONCE = 500
-UNSETTLED = ("QUEUED", "SENDING", "IN_DOUBT", "NEEDS_ATTENTION")
-"""Nobody can say yet whether the venue has the order."""
+UNSETTLED = frozenset({"QUEUED", "SENDING", "IN_DOUBT", "NEEDS_ATTENTION"})
+PROTECTED = 0.15
+"""So many of the whole-unit BUYs that are to be filled bring a stop loss, a take profit or both."""
+AMENDED = 0.5
+"""So many of the orders that rest get another price or quantity before they are cancelled or time out."""
+EXIT_PATIENCE_SECONDS = (1.0, 8.0)
+"""Exits that nothing has triggered so long are cancelled by their trader, so that they do not pile up."""
 
 
 @dataclass
@@ -33,16 +38,23 @@ class Told:
     """What the feeds have said so far."""
 
     state: dict[UUID, str] = field(default_factory=dict)
+    unsettled: set[UUID] = field(default_factory=set)
+    """Orders of which nobody can say yet whether the venue has them."""
     status: Counter[str] = field(default_factory=Counter)
     events: Counter[str] = field(default_factory=Counter)
     refused: Counter[str] = field(default_factory=Counter)
+    amended: Counter[int] = field(default_factory=Counter)
+    """Answers to wishes for other terms, by status."""
+    exits: int = 0
     presses: int = 0
     last_accepted: float = 0.0
     """`time.monotonic` of the last 201."""
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def unsettled(self) -> set[UUID]:
-        return {order_id for order_id, state in self.state.items() if state in UNSETTLED}
+    def becomes(self, order_id: UUID, state: str) -> None:
+        """The order's state, by what its trader knows."""
+        self.state[order_id] = state
+        (self.unsettled.add if state in UNSETTLED else self.unsettled.discard)(order_id)
 
     def closed(self) -> int:
         return sum(self.status.values())
@@ -64,6 +76,8 @@ class Load:
         self._looked = asyncio.Event()
         self.failure: BaseException | None = None
         self.draining = False
+        self.submitted = 0
+        """Orders that were acknowledged, each counted once."""
 
     async def __aenter__(self) -> Load:
         for client in self.clients:
@@ -83,11 +97,6 @@ class Load:
         await asyncio.gather(*self._chores, return_exceptions=True)
         for client in self.clients:
             await client.__aexit__(None, None, None)
-
-    @property
-    def submitted(self) -> int:
-        """Orders that were acknowledged, each counted once."""
-        return len({promise.order_id for client in self.clients for promise in client.acknowledged})
 
     @property
     def under_way(self) -> int:
@@ -136,12 +145,54 @@ class Load:
     async def _one(self, client: TraderClient, plan: Plan) -> None:
         held = self._held.get(client.trader_id, []) if plan.sells else []
         target = choose(plan, held)
-        body = request_body(plan, target, self._quotes[target.symbol], self._ticks[target.symbol])
+        quote, tick = self._quotes[target.symbol], self._ticks[target.symbol]
+        body = request_body(plan, target, quote, tick)
+        if plan.intent is Intent.FILL and body["side"] == "BUY" and self._random.random() < PROTECTED:
+            body |= self._exits(body, quote, tick)
         order_id = await self._acknowledged(client, body)
-        if order_id is not None and plan.intent is Intent.CANCEL:
-            if plan.confirmed_first:
-                await self._working.setdefault(order_id, asyncio.Event()).wait()
+        if order_id is None or plan.intent not in (Intent.CANCEL, Intent.TIME_OUT):
+            return
+        if plan.confirmed_first:
+            await self._working.setdefault(order_id, asyncio.Event()).wait()
+        if self._random.random() < AMENDED:
+            await self._amend(client, order_id, body, tick)
+        if plan.intent is Intent.CANCEL:
             await asyncio.sleep(plan.patience_seconds)
+            await client.act(order_id, "cancel")
+
+    def _exits(self, body: Json, quote: Json, tick: Decimal) -> Json:
+        """Near enough that the market reaches some of them, on the right side of the price the order asks for."""
+        entry = Decimal(body["price"] if "price" in body else quote["ask"])
+        away = max(tick, entry * Decimal(str(self._random.choice((0.001, 0.003, 0.05)))))
+        loss, profit = (_on_tick(price, tick) for price in (entry - away - tick, entry + away + tick))
+        kind = self._random.choice(("both", "both", "loss", "profit"))
+        return ({"stop_loss": format(loss, "f")} if kind != "profit" else {}) | (
+            {"take_profit": format(profit, "f")} if kind != "loss" else {}
+        )
+
+    async def _amend(self, client: TraderClient, order_id: UUID, body: Json, tick: Decimal) -> None:
+        """Another quantity, another price, or both; now and then a price at which it is filled."""
+        terms: Json = {}
+        what = self._random.random()
+        if what < 0.7:
+            terms["quantity"] = format(
+                max(Decimal(1), (Decimal(body["quantity"]) * Decimal("0.6")).to_integral_value())
+            )
+        if what > 0.4:
+            towards = (
+                Decimal("1.005") if (body["side"] == "BUY") == (body["order_type"] == "LIMIT") else Decimal("0.995")
+            )
+            if body["order_type"] == "LIMIT" and self._random.random() < 0.3:
+                towards = Decimal("1.15") if body["side"] == "BUY" else Decimal("0.87")
+            terms["price"] = format(_on_tick(Decimal(body["price"]) * towards, tick), "f")
+        try:
+            self.told.amended[await client.amend(order_id, terms)] += 1
+        except Refused as refused:
+            self.told.refused[refused.code] += 1
+
+    async def _give_up(self, client: TraderClient, order_id: UUID) -> None:
+        await asyncio.sleep(self._random.uniform(*EXIT_PATIENCE_SECONDS))
+        if self.told.state.get(order_id) != "CLOSED":
             await client.act(order_id, "cancel")
 
     async def _acknowledged(self, client: TraderClient, body: Json) -> UUID | None:
@@ -162,7 +213,9 @@ class Load:
         if len(order_ids) > 1:
             raise AssertionError(f"one Idempotency-Key made two orders: {order_ids}")
         for order_id in order_ids:
-            self.told.state.setdefault(order_id, "QUEUED")
+            self.submitted += 1
+            if order_id not in self.told.state:  # its first event may have come before the answer
+                self.told.becomes(order_id, "QUEUED")
             return order_id
         return None
 
@@ -193,9 +246,12 @@ class Load:
         told = self.told
         told.events[event["event"]] += 1
         was_closed = told.state.get(order_id) == "CLOSED"
-        told.state[order_id] = state
+        told.becomes(order_id, state)
         if state in ("WORKING", "CANCELLING", "CLOSED"):
             self._working.setdefault(order_id, asyncio.Event()).set()
+        if event["event"] == "order.submitted" and event["order"]["parent_id"] is not None:
+            told.exits += 1
+            self._do(self._give_up(client, order_id))
         if event["event"] == "order.needs_attention":
             self._do(self._press(client, order_id))
         if state == "CLOSED" and not was_closed:
@@ -211,3 +267,7 @@ class Load:
         self._chores.discard(task)
         if not task.cancelled() and task.exception() is not None:
             self.failure = task.exception()
+
+
+def _on_tick(price: Decimal, tick: Decimal) -> Decimal:
+    return (price / tick).to_integral_value() * tick

@@ -82,6 +82,8 @@ def tables(
         f"{comparison.filled} filled, {comparison.rejected} rejected, {comparison.cancelled} cancelled",
         "faults": f"{len(strikes)}, and {met.total()} of the venue's requests and events struck",
         "compared": f"{comparison.fills} executions and {comparison.events} events, one by one",
+        "changed": f"{told.amended[200]} orders at once, {told.amended[202]} through the venue, "
+        f"{told.amended[409]} too late; {told.exits} exits followed their entries",
         "recoveries": f"{told.events['order.in_doubt']} times in doubt, {told.events['order.recovered']} found at the "
         f"venue, {told.presses} retries pressed",
         "clients": f"{sum(client.repeated_requests for client in load.clients)} requests repeated, "

@@ -34,6 +34,8 @@ class Acknowledged:
     quantity: Decimal
     order_type: str
     price: Decimal | None
+    wanted: tuple[tuple[Decimal, Decimal | None], ...] = ()
+    """Other quantities and prices that it has asked for since; each of them may have won."""
 
 
 @dataclass
@@ -152,15 +154,22 @@ def _compare_acknowledged(found: Comparison, ours: OurLedger, acknowledged: Iter
         order = ours.orders.get(promise.order_id)
         if order is None:
             found.note("lost", f"order {promise.order_id} was acknowledged and does not exist")
-        elif order.replacements:  # its client has asked for another quantity and price since
-            if (promise.trader_id, promise.symbol, promise.side, promise.order_type) != (
-                order.trader_id, order.symbol, order.side, order.order_type
-            ):  # fmt: skip
-                found.note("lost", f"order {promise.order_id} is not the one that was acknowledged: {promise}")
-        elif promise != Acknowledged(
-            order.id, order.trader_id, order.symbol, order.side, order.quantity, order.order_type, order.price
-        ):
+        elif not _is_as_promised(order, promise):
             found.note("lost", f"order {promise.order_id} is not the one that was acknowledged: {promise}")
+
+
+def _is_as_promised(order: OurOrder, promise: Acknowledged) -> bool:
+    if (promise.trader_id, promise.symbol, promise.side, promise.order_type) != (
+        order.trader_id, order.symbol, order.side, order.order_type
+    ):  # fmt: skip
+        return False
+    asked_for = {(promise.quantity, promise.price), *promise.wanted}
+    if promise.wanted and order.quantity == order.filled_quantity:
+        # Whoever wants less than is executed meanwhile has an order for what was executed.
+        return order.price in {price for _, price in asked_for} and order.quantity <= max(
+            quantity for quantity, _ in asked_for
+        )
+    return (order.quantity, order.price) in asked_for
 
 
 # -- orders and executions against the venue's ---------------------------------------------------------------------

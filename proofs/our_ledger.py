@@ -187,6 +187,13 @@ def read_our_ledger(worker_url: str) -> OurLedger:
     )
 
 
+def open_states(worker_url: str) -> dict[str, int]:
+    """How many orders have not ended, by their `execution_state`. Raises psycopg2.OperationalError."""
+    with snapshot(worker_url) as cursor:
+        cursor.execute("SELECT execution_state, count(*) FROM orders WHERE execution_state <> 'CLOSED' GROUP BY 1")
+        return dict(cursor.fetchall())
+
+
 @contextlib.contextmanager
 def snapshot(url: str) -> Iterator[psycopg2.extensions.cursor]:
     """A cursor that sees one moment of the database and changes nothing."""

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from types import TracebackType
 from typing import Any, Self
@@ -124,21 +124,27 @@ class TraderClient:
     async def amend(self, order_id: UUID, terms: Mapping[str, Any]) -> int:
         """PATCH other terms of an order that rests; returns the status, 409 included. Raises Refused.
 
-        What was acknowledged is the order with these terms from then on: no fill of the old ones may win.
+        From the moment they are asked for either terms may win: an answer can be lost, and a fill of the old ones can
+        come first. A 200 says that the new ones stand.
         """
+        before = next(each for each in reversed(self.acknowledged) if each.order_id == order_id)
+        asked = replace(
+            before,
+            quantity=Decimal(str(terms.get("quantity", before.quantity))),
+            price=before.price if terms.get("price") is None else Decimal(str(terms["price"])),
+        )
+        self._know(order_id, replace(before, wanted=(*before.wanted, (asked.quantity, asked.price))))
         async for status, document in self._answers("PATCH", f"orders/{order_id}", json.dumps(terms), {}):
-            if status in (200, 202):
-                wanted = document.get("amendment") or document
-                self.acknowledged[:] = [
-                    _acknowledged(order_id, self.trader_id, {**document, **wanted})
-                    if each.order_id == order_id
-                    else each
-                    for each in self.acknowledged
-                ]
+            if status == 200:
+                self._know(order_id, asked)
             if status in (200, 202, 409):
                 return status
             raise Refused(status, document)
         raise RuntimeError("unreachable: answers are asked for until there is one")
+
+    def _know(self, order_id: UUID, promise: Acknowledged) -> None:
+        # one sent twice at once was acknowledged twice
+        self.acknowledged[:] = [promise if each.order_id == order_id else each for each in self.acknowledged]
 
     async def get(self, path: str) -> Json:
         """GET a document below `/api/v1/`. Raises Refused."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -13,6 +13,9 @@ import urllib3
 
 _PATIENCE = urllib3.Retry(total=8, backoff_factor=0.2, status_forcelist=(), allowed_methods=None)
 """The simulator may just be starting again after a kill. Everything asked for here may be asked for twice."""
+
+_ROWS_AT_ONCE = 5_000
+"""Below the simulator's own limit, and so few that it goes on serving in between."""
 
 VENUE_ENDS = {
     "filled": "FILLED",
@@ -59,11 +62,11 @@ class SimulatorControl:
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self._pool = urllib3.PoolManager(retries=_PATIENCE, timeout=urllib3.Timeout(10.0))
+        self._pool = urllib3.PoolManager(retries=_PATIENCE, timeout=urllib3.Timeout(30.0))
 
     def ledger(self) -> VenueLedger:
-        """All orders and executions."""
-        document = self._ask("GET", "ledger")
+        """All orders and executions. Nothing may happen at the venue meanwhile: it is told in pages."""
+        pages = list(self._pages("ledger?", "orders"))
         return VenueLedger(
             orders=[
                 VenueOrder(
@@ -73,6 +76,7 @@ class SimulatorControl:
                     Decimal(entry["qty"]),
                     Decimal(entry["filled_qty"]),
                 )
+                for document in pages
                 for entry in document["orders"]
             ],
             executions=[
@@ -83,15 +87,15 @@ class SimulatorControl:
                     Decimal(entry["qty"]),
                     Decimal(entry["price"]),
                 )
+                for document in pages
                 for entry in document["executions"]
             ],
         )
 
     def requests(self, **where: str | int) -> list[dict[str, Any]]:
         """The request log, oldest first; `where` as in the simulator's README (method, operation, fault …)."""
-        query = "&".join(f"{name}={value}" for name, value in where.items())
-        requests: list[dict[str, Any]] = self._ask("GET", f"requests?{query}")["requests"]
-        return requests
+        query = "".join(f"{name}={value}&" for name, value in where.items())
+        return [entry for page in self._pages(f"requests?{query}", "requests") for entry in page["requests"]]
 
     def add_faults(self, *rules: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Script faults; returns them with their ids."""
@@ -120,6 +124,16 @@ class SimulatorControl:
     def set_quote(self, symbol: str, **quote: str | bool) -> None:
         """Set and freeze a quote: `bid`, `ask`, `bid_size`, `ask_size`, in US dollars and units."""
         self._ask("POST", "quotes", {"symbol": symbol, **quote})
+
+    def _pages(self, query: str, rows: str) -> Iterator[Any]:
+        """The documents of an answer that may be longer than one; their `rows` carry a `sequence`."""
+        after = 0
+        while True:
+            document = self._ask("GET", f"{query}limit={_ROWS_AT_ONCE}&after={after}")
+            yield document
+            if len(document[rows]) < _ROWS_AT_ONCE:
+                return
+            after = document[rows][-1]["sequence"]
 
     def _ask(self, method: str, path: str, body: Any = None) -> Any:
         answer = self._pool.request(

@@ -18,7 +18,7 @@ from app.observability.logs import configure_logging
 from app.settings import load_settings_or_exit
 from app.wiring import Process, redis_client, worker_process
 
-celery_app = Celery("surefill", include=["workers.order_tasks"])
+celery_app = Celery("surefill", amqp="app.broker_connection:Amqp", include=["workers.order_tasks"])
 celery_app.config_from_object("celeryconfig")
 
 _made: list[Process] = []
