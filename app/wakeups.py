@@ -11,11 +11,12 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
+from typing import Any
 from uuid import UUID, uuid4
 
 import kombu.exceptions
 import redis
-from amqp.exceptions import AMQPError  # type: ignore[import-untyped] # no types
+from amqp.exceptions import AMQPError, ChannelError  # type: ignore[import-untyped] # no types
 from celery import Celery
 
 from app.domain.order_states import ExecutionState
@@ -101,9 +102,7 @@ class TaskMessages:
 
     def send(self, task: str, order_id: UUID, queue_name: str) -> None:
         """Raises what the broker's client raises when the broker is away."""
-        producer = getattr(self._local, "producer", None)
-        if producer is None:
-            producer = self._local.producer = self._celery.amqp.Producer(self._celery.connection_for_write())
+        producer = self._producer()
         message = self._celery.amqp.as_task_v2(
             uuid4().hex, task, (str(order_id),), {}, argsrepr=str(order_id), kwargsrepr="{}"
         )
@@ -119,9 +118,30 @@ class TaskMessages:
                 **message.properties,
             )
         except BaseException:
-            self._local.producer = None
-            producer.connection.release()
+            self._drop(producer)
             raise
+
+    def waiting(self, queue_name: str) -> int:
+        """How many messages wait in the queue. Raises what the broker's client raises when the broker is away."""
+        producer = self._producer()
+        try:
+            return int(producer.channel.queue_declare(queue=queue_name, passive=True).message_count)
+        except ChannelError:  # RabbitMQ closes the channel then
+            self._drop(producer)
+            return 0  # Redis has no empty queues
+        except BaseException:
+            self._drop(producer)
+            raise
+
+    def _producer(self) -> Any:
+        producer = getattr(self._local, "producer", None)
+        if producer is None:
+            producer = self._local.producer = self._celery.amqp.Producer(self._celery.connection_for_write())
+        return producer
+
+    def _drop(self, producer: Any) -> None:
+        self._local.producer = None
+        producer.connection.release()
 
 
 class BrokerWakeups:
@@ -140,6 +160,13 @@ class BrokerWakeups:
         """Whether the broker took the message."""
         name, queue_name = task_for(order)
         return self._queue(lambda: self._tasks.send(name, order.id, queue_name))
+
+    def waiting(self, queue_name: str) -> int:
+        """How many messages wait in the queue; 0 also when the broker does not say."""
+        try:
+            return self._tasks.waiting(queue_name)
+        except BROKER_FAULTS:
+            return 0
 
     def events(self, trader_id: UUID, events: Sequence[bytes]) -> None:
         self._channels(lambda: self._publish(channel(trader_id), events))

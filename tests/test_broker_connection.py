@@ -8,8 +8,10 @@ import subprocess
 import sys
 
 import pytest
+import redis
 
 from local.memory import free_port
+from local.redis_server import EmbeddedRedis
 
 _THE_WORKER_TRIES = """
 import json
@@ -43,15 +45,26 @@ for _ in range(3):
         took.append(time.monotonic() - begun)
 print(json.dumps(took))
 """
+_A_SENDER_COUNTS = """
+import json, uuid
+from app.wakeups import BrokerWakeups, TaskMessages
+from app.wiring import task_producer
+
+messages, wakeups = TaskMessages(task_producer()), BrokerWakeups(task_producer(), None)
+counted = [wakeups.waiting("orders")]
+for _ in range(3):
+    messages.send("execute_order", uuid.uuid4(), "orders")
+print(json.dumps(counted + [wakeups.waiting("orders"), wakeups.waiting("cancels")]))
+"""
 
 
-def _without_a_broker(program: str) -> list[float]:
-    """What `program` prints, in a process whose settings name a broker where nobody listens."""
+def _printed(program: str, broker: str) -> list[float]:
+    """What `program` prints, in a process whose settings name that broker."""
     surroundings = {
         "PATH": os.environ["PATH"],
         "ENV_FILE": os.devnull,
         "DATABASE_URL": "postgresql://owner:password@127.0.0.1:1/nothing",
-        "REDIS_URL": f"redis://127.0.0.1:{free_port()}/0",
+        "REDIS_URL": broker,
         "SIMULATOR_URL": "http://127.0.0.1:9",
     }
     done = subprocess.run(
@@ -63,13 +76,27 @@ def _without_a_broker(program: str) -> list[float]:
     return numbers
 
 
+def _nobody() -> str:
+    return f"redis://127.0.0.1:{free_port()}/0"
+
+
 def test_a_worker_tries_its_broker_every_second_for_as_long_as_it_is_away() -> None:
-    pauses = _without_a_broker(_THE_WORKER_TRIES)
+    pauses = _printed(_THE_WORKER_TRIES, _nobody())
     assert max(pauses) <= 1.0
     assert sum(pauses) > 120
 
 
 def test_a_message_for_a_broker_that_is_away_holds_its_sender_for_less_than_a_second() -> None:
-    took = _without_a_broker(_A_SENDER_TRIES)
+    took = _printed(_A_SENDER_TRIES, _nobody())
     assert len(took) == 3
     assert max(took) < 1.0
+
+
+def test_waiting_messages_are_counted_by_queue_and_a_broker_that_is_away_counts_none(
+    redis_server: EmbeddedRedis,
+) -> None:
+    with redis.Redis.from_url(redis_server.url) as client:
+        client.flushall()
+        assert _printed(_A_SENDER_COUNTS, redis_server.url) == [0, 3, 0]
+        client.flushall()
+    assert _printed(_A_SENDER_COUNTS.replace("range(3)", "range(0)"), _nobody()) == [0, 0, 0]

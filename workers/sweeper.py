@@ -26,6 +26,7 @@ from app.settings import load_settings_or_exit
 from app.storage.operations_reads import count_what_is_settled
 from app.storage.sessions import PostgresSessions
 from app.storage.transaction import DatabaseUnavailable
+from app.wakeups import task_for
 from app.wiring import Process, worker_process
 from workers.pace import Backoff, Stop
 
@@ -37,6 +38,7 @@ LOOK_AT_EXITS_EVERY = 4  # ticks: what takes a position away behind an exit's ba
 AUTORETRY_GRACE_SECONDS = 0.3  # the retry's own message comes first; this one is for when it was lost
 REPEAT_SECONDS = 2.0  # then 4, then 8: a backlog of messages must not be answered with more messages
 LONGEST_REPEAT_SECONDS = 8.0
+A_MESSAGE_SECONDS = 0.02  # a slow host's workers take one in that time: what stands behind so many has not been lost
 TELL_REFUSALS_SECONDS = 15.0
 WATCH_LOSSES_SECONDS = 1.0
 
@@ -50,6 +52,10 @@ class Queue(Protocol):
         """Whether the broker took the message."""
         ...
 
+    def waiting(self, queue_name: str) -> int:
+        """How many messages wait in that queue; 0 also when nobody can tell."""
+        ...
+
 
 class Sweeper:
     """Puts overdue orders on the queue; remembers for which version of an order it has done so."""
@@ -59,7 +65,8 @@ class Sweeper:
         self._queue = queue
         self._monotonic = monotonic
         self._looks = 0
-        self._enqueued: dict[UUID, tuple[int, float, float]] = {}
+        self._enqueued: dict[UUID, tuple[int, float, float]] = {}  # version, when, not again for so long
+        self._waiting: dict[str, int] = {}  # messages by queue, asked at most once a look
         self._tell_refusals_at = 0.0
 
     def run_once(self) -> int:
@@ -69,6 +76,7 @@ class Sweeper:
         if self._looks % LOOK_AT_EXITS_EVERY == 0:
             cancel_exits_without_position(ports)
         self._looks += 1
+        self._waiting.clear()
         overdue = [
             order
             for order in ports.store.due(now, AT_ONCE)
@@ -86,19 +94,29 @@ class Sweeper:
 
     def _enqueue(self, order: Order) -> bool:
         now = self._monotonic()
-        version, not_before, repeat = self._enqueued.get(order.id, (-1, 0.0, REPEAT_SECONDS))
-        if version == order.version and now < not_before:
+        version, at, repeat = self._enqueued.get(order.id, (-1, 0.0, REPEAT_SECONDS))
+        again = version == order.version
+        if again and (now < at + repeat or now < at + self._wait_in_queue(order)):
             return False
         if not self._queue.enqueue(order):
             return False
-        repeat = min(repeat * 2, LONGEST_REPEAT_SECONDS) if version == order.version else REPEAT_SECONDS
-        self._enqueued[order.id] = (order.version, now + repeat, repeat)
+        repeat = min(repeat * 2, LONGEST_REPEAT_SECONDS) if again else REPEAT_SECONDS
+        self._enqueued[order.id] = (order.version, now, repeat)
         return True
+
+    def _wait_in_queue(self, order: Order) -> float:
+        """Seconds that a message may have waited by now. Each one sent again makes all others wait longer: a backlog
+        that is worked off would grow by it. A queue that was lost is short, and all of it is sent again at once.
+        """
+        _, name = task_for(order)
+        if name not in self._waiting:
+            self._waiting[name] = self._queue.waiting(name)
+        return self._waiting[name] * A_MESSAGE_SECONDS
 
     def _forget_old(self) -> None:
         if len(self._enqueued) > 20 * AT_ONCE:
             now = self._monotonic()
-            self._enqueued = {key: kept for key, kept in self._enqueued.items() if kept[1] > now}
+            self._enqueued = {key: kept for key, kept in self._enqueued.items() if kept[1] + kept[2] > now}
 
 
 class Totals:

@@ -18,7 +18,7 @@ from typing import Protocol
 from uuid import UUID, uuid5
 
 from app.domain.changes import ChainHead, LogEntry, NoSuchOrder
-from app.domain.comparison import OurSide, differences
+from app.domain.comparison import LIST_LAG, OurSide, differences
 from app.domain.retry_policy import LATEST_LOOK, SOONEST_LOOK
 from app.domain.venue_answers import NONSENSE, UNREADABLE, Execution, OrderReport, OutcomeUnknown
 from app.lifecycle.ports import Ports
@@ -121,7 +121,8 @@ class Comparison:
         executions = self._missed_executions([report for _, report in found.news], created)
         for order_id, report in found.news:
             try:
-                take_report(self._ports, order_id, report, executions.get(report.venue_order_id, ()))
+                missed = executions.get(report.venue_order_id, ())
+                take_report(self._ports, order_id, report, missed, asked_at - LIST_LAG)
             except NoSuchOrder:
                 log.warning("an order that was just there is gone", extra={"order_id": str(order_id)})
         now = self._ports.clock.now()

@@ -7,7 +7,7 @@ FR-009: before anything is sent again, the venue is asked. I5 and I7 decide what
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
@@ -272,17 +272,21 @@ def _limit(order: Order) -> Decimal | None:
     return order.price if order.order_type is OrderType.LIMIT else order.price_bound
 
 
-def take_report(ports: Ports, order_id: UUID, report: OrderReport, executions: Sequence[Execution]) -> None:
-    """Apply what the venue's list says about one order, as if it had been asked about it.
+def take_report(
+    ports: Ports, order_id: UUID, report: OrderReport, executions: Sequence[Execution], listed_after: datetime
+) -> None:
+    """Apply what the venue's list says about one order, as if it had been asked about it. Raises NoSuchOrder.
 
-    The caller has seen to it that the list is younger than what we know. Raises NoSuchOrder.
+    `listed_after`: the list says nothing older than that. Of an order that has ended here since, it is old news that it
+    was open there.
     """
 
     def settle(held: Held) -> Verdict[Next]:
         record = Record(ports, held, LISTENER)
         before = record.order
         following = take_over(record, report, executions, held.known, found_by_asking=True)
-        if before.is_closed and report.status is VenueOrderStatus.WORKING:
+        ended_before = before.closed_at is not None and before.closed_at < listed_after
+        if ended_before and report.status is VenueOrderStatus.WORKING:
             found_after_end(record, report, is_fresh=True)
         return Verdict(following, None if record.order == before else record.changes())
 

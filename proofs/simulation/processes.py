@@ -124,6 +124,9 @@ class Wakeups:
         self.broker.send(Message(order.id, by_itself))
         return True
 
+    def waiting(self, _queue_name: str) -> int:
+        return 0
+
     def events(self, trader_id: UUID, events: Sequence[bytes]) -> None:
         self.published(trader_id, events)
 

@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from app.domain.comparison import OurSide
 from app.domain.venue_answers import OrderReport, OutcomeUnknown, VenueOrderStatus
 from app.lifecycle.cancel import request_cancel
 from app.lifecycle.compare import Compared, Comparison
@@ -212,6 +213,24 @@ def test_one_that_ended_here_and_lives_there_is_gone_after(house: House, compari
     assert house.order(order_id).alarm_code == "LIVE_AFTER_END"
     house.sweep(10)
     assert house.venue.ledger[-1].status is VenueOrderStatus.CANCELLED
+
+
+def test_one_that_the_stream_ends_while_the_list_is_taken_over_is_not_gone_after(house: House) -> None:
+    house.venue.plan(Fault.SUBMIT_REPLY_LOST)
+    order_id = house.submitted(quantity=Decimal(10))
+    house.advance(order_id)
+
+    class Meanwhile(PostgresVenueBooks):
+        def named(self, venue: str, reports: Sequence[OrderReport]) -> Sequence[OurSide]:
+            in_doubt = super().named(venue, reports)
+            house.venue.fill(str(order_id), Decimal(10), PRICE)
+            house.listen()
+            return in_doubt
+
+    assert compared(Comparison(house.worker, house.venue, Meanwhile(house.worker_database))).news == 1
+    assert house.state(order_id) == ("FILLED", "CLOSED")
+    assert house.order(order_id).alarm_code is None
+    assert house.order(order_id).stray_due_at is None
 
 
 def test_executions_of_a_long_night_are_found_by_one_longer_list(house: House, comparison: Comparison) -> None:
