@@ -45,7 +45,7 @@ OVERLAP_AFTER_SECONDS = 4.0
 """A fault whose traces are not gone so long after its end is joined by the next one."""
 REST_SECONDS = 15.0
 """So long what was away is left alone at most: until its absence has left no trace, which is what is measured."""
-AMBUSHED = 8
+AMBUSHED = 12
 """So many orders are sent into an ambush: more than the worker has children."""
 AMBUSH_SECONDS = 0.3
 SAY_EVERY_SECONDS = 60.0
@@ -58,6 +58,8 @@ ENVIRONMENT = {
     # The longest that something may be held on its way here: a stopped simulator, a black hole.
     "VENUE_MAX_IN_FLIGHT_SECONDS": "15",
     "ORDER_RATE_LIMIT_PER_MINUTE": "100000",
+    # Twice the default: everything goes through a proxy, so a child waits more than it works.
+    "WORKER_CONCURRENCY": "8",
 }
 
 # What the venue's own nonsense and contradictions are meant to raise. Every other alarm counts against us.
@@ -312,6 +314,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run it; the exit status: 0 when every counter is 0, 1 when not, 2 when it could not start."""
     options = _options(arguments)
     console = Console(highlight=False)
+    sys.setswitchinterval(0.0005)  # every byte of the system passes through the proxies' thread: 5 ms would show
     signal.signal(signal.SIGTERM, _end)
     folder = Path(tempfile.mkdtemp(prefix="surefill-chaos-"))
     held = False

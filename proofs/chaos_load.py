@@ -22,7 +22,7 @@ from proofs.trader_client import Json, Refused, TraderClient
 PRESS_AFTER_SECONDS = 0.3
 TWICE = 0.03
 """So many orders are sent twice at the same moment with the same key, like by a double click."""
-LOOK_EVERY_SECONDS = 2.0
+LOOK_EVERY_SECONDS = 4.0
 _PLANS_AT_ONCE = 500
 UNSETTLED = frozenset({"QUEUED", "SENDING", "IN_DOUBT", "NEEDS_ATTENTION"})
 PROTECTED = 0.15
