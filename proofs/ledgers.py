@@ -211,16 +211,17 @@ def _compare_order(found: Comparison, order: OurOrder, at_venue: Sequence[VenueO
         elif order.filled_quantity or order.status == "FILLED":
             found.note("wrong_ends", f"order {order.id} is {order.status}, and the venue never had it")
         return
-    theirs = next((one for one in at_venue if one.id == order.venue_order_id), at_venue[0])
+    theirs = next((one for one in at_venue if one.id == order.venue_order_id), at_venue[-1])
     executed = sum(one.filled_quantity for one in at_venue)
     if executed > order.quantity:
         found.note("overfilled", f"the venue executed {executed} of order {order.id} for {order.quantity}")
-    if order.venue_order_id != theirs.id and not _refused_outright(order, theirs):
+    moving = _ended_between_terms(order, at_venue)
+    if order.venue_order_id != theirs.id and not moving and not _refused_outright(order, theirs):
         found.note("orphans", f"order {order.id} is tied to {order.venue_order_id}, the venue calls it {theirs.id}")
     for one in at_venue:
         if one is not theirs and one.id not in order.other_venue_orders:
             found.note("orphans", f"order {order.id} does not know the venue's order {one.id} ({one.client_order_id})")
-    their_end = _their_end(order, theirs, at_venue)
+    their_end = order.status if moving else _their_end(order, theirs, at_venue)
     our_end = order.status if order.is_closed else None
     if their_end != our_end or executed != order.filled_quantity:
         found.note(
@@ -237,6 +238,16 @@ def _their_end(order: OurOrder, current: VenueOrder, at_venue: Sequence[VenueOrd
     if len(at_venue) > 1 and sum(one.filled_quantity for one in at_venue) == order.quantity:
         return "FILLED"  # whichever part of a pair it was
     return VENUE_ENDS[current.status]
+
+
+def _ended_between_terms(order: OurOrder, at_venue: Sequence[VenueOrder]) -> bool:
+    """With its old terms it stands there no more, with its new ones it never did: cancelled or refused in between."""
+    return (
+        order.is_closed
+        and order.status in ("CANCELLED", "REJECTED")
+        and order.venue_order_id is None
+        and all(one.id in order.other_venue_orders and one.status in VENUE_ENDS for one in at_venue)
+    )
 
 
 def _refused_outright(order: OurOrder, theirs: VenueOrder) -> bool:
