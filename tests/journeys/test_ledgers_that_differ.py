@@ -152,6 +152,22 @@ def _part_that_we_do_not_know(books: Books) -> None:
     books.venue_orders.append(VenueOrder("V2", f"{ORDER}-1", "canceled", Decimal(2), Decimal(0)))
 
 
+def _between_terms(end: str, known: str = "V1") -> Callable[[Books], None]:
+    """Cancelled at the venue so that it could get other terms, and ended here before it stood there with them."""
+
+    def break_it(books: Books) -> None:
+        books.order = replace(
+            books.order, status=end, filled_quantity=Decimal(0), venue_order_id=None, other_venue_orders=[known]
+        )
+        books.venue_orders = [VenueOrder("V1", str(ORDER), "canceled", Decimal(2), Decimal(0))]
+        books.fills.clear()
+        books.venue_executions.clear()
+        books.account = replace(books.account, cash=CASH)
+        books.position = replace(books.position, quantity=Decimal(0), cost_basis=Decimal(0))
+
+    return break_it
+
+
 BREAKS: dict[str, Callable[[Books], None]] = {
     "lost": _order(id=OTHER),
     "lost, other terms": _order(quantity=Decimal(3)),
@@ -161,6 +177,7 @@ BREAKS: dict[str, Callable[[Books], None]] = {
     "ghosts": lambda books: books.venue_orders.clear(),
     "overfilled, both parts of a pair": _other_part(2),
     "orphans, a replacement that we do not know": _part_that_we_do_not_know,
+    "orphans, one between two terms that we do not know": _between_terms("CANCELLED", known="V7"),
     "overfilled": _order(filled_quantity=Decimal(3)),
     "wrong_ends": lambda books: _venue_order(books, status="canceled"),
     "wrong_ends, still open at the venue": lambda books: _venue_order(books, status="new"),
@@ -193,6 +210,30 @@ def test_a_pair_of_which_one_part_was_filled_and_the_other_cancelled_agrees() ->
     books = Books()
     _other_part(0)(books)
     assert books.compared().differences == []
+
+
+@pytest.mark.parametrize("end", ["CANCELLED", "REJECTED"])
+def test_an_order_that_ended_between_its_old_terms_and_its_new_ones_agrees(end: str) -> None:
+    books = Books()
+    _between_terms(end)(books)
+    assert set(books.compared().counters()) <= {"audit_gaps", "event_gaps"}, "those of the order that these books had"
+
+
+TWO, THREE, TEN, NINE = map(Decimal, (2, 3, 10, 9))
+
+
+@pytest.mark.parametrize(
+    ("quantity", "price", "filled", "agrees"),
+    [(TWO, TEN, 2, True), (THREE, NINE, 0, True), (THREE, TEN, 0, False), (TWO, Decimal(8), 0, False),
+     (Decimal("2.5"), TEN, Decimal("2.5"), True), (Decimal(4), TEN, 4, False)],
+)  # fmt: skip
+def test_of_an_order_that_was_to_have_other_terms_either_may_have_won(
+    quantity: Decimal, price: Decimal, filled: Decimal, agrees: bool
+) -> None:
+    books = Books()
+    books.promise = replace(books.promise, wanted=((THREE, NINE),))
+    books.order = replace(books.order, quantity=quantity, price=price, filled_quantity=Decimal(filled))
+    assert ("lost" not in books.compared().counters()) == agrees
 
 
 @pytest.mark.parametrize("broken", BREAKS)
