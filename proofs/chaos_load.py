@@ -22,6 +22,8 @@ from proofs.trader_client import Json, Refused, TraderClient
 PRESS_AFTER_SECONDS = 0.3
 TWICE = 0.03
 """So many orders are sent twice at the same moment with the same key, like by a double click."""
+PROBE_PAUSE_SECONDS = 0.25
+"""What measures how soon something is back asks often."""
 LOOK_EVERY_SECONDS = 4.0
 _PLANS_AT_ONCE = 500
 UNSETTLED = frozenset({"QUEUED", "SENDING", "IN_DOUBT", "NEEDS_ATTENTION"})
@@ -129,7 +131,7 @@ class Load:
     async def probe(self) -> UUID | None:
         """One order at the market, to see whether everything works; None when the rules refuse it."""
         body = {"symbol": "AAPL", "side": "BUY", "quantity": 1, "order_type": "MARKET"}
-        return await self._acknowledged(self.clients[0], body)
+        return await self._acknowledged(self.clients[0], body, longest_pause=PROBE_PAUSE_SECONDS)
 
     async def drain(self) -> None:
         """Cancel what rests, and press retry where it was not pressed."""
@@ -195,11 +197,11 @@ class Load:
         if self.told.state.get(order_id) != "CLOSED":
             await client.act(order_id, "cancel")
 
-    async def _acknowledged(self, client: TraderClient, body: Json) -> UUID | None:
+    async def _acknowledged(self, client: TraderClient, body: Json, **how: float) -> UUID | None:
         key = str(uuid4())
-        sent = [client.submit(body, key=key)]
+        sent = [client.submit(body, key=key, **how)]
         if self._random.random() < TWICE:
-            sent.append(client.submit(body, key=key))
+            sent.append(client.submit(body, key=key, **how))
         outcomes = await asyncio.gather(*sent, return_exceptions=True)
         order_ids = set()
         for outcome in outcomes:

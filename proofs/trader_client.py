@@ -12,6 +12,7 @@ import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from random import uniform
 from types import TracebackType
 from typing import Any, Self
 from uuid import UUID, uuid4
@@ -27,6 +28,9 @@ Json = dict[str, Any]
 _ANSWER_SECONDS = 10.0
 """Longer than intake ever takes; a process that was killed breaks the connection at once."""
 _PAUSE_SECONDS = 0.25
+_LONGEST_PAUSE_SECONDS = 4.0
+"""Between repetitions, doubling, half of it by chance: hundreds of requests that wait for a system to come back would
+otherwise keep it from coming back."""
 _CONNECT_SECONDS = 5.0
 _NO_ANSWER = (aiohttp.ClientError, TimeoutError, ConnectionError)
 
@@ -76,6 +80,8 @@ class TraderClient:
         self._session = aiohttp.ClientSession(
             headers={"Authorization": f"Bearer {self.trader.api_key}", "Content-Type": "application/json"},
             timeout=aiohttp.ClientTimeout(total=_ANSWER_SECONDS),
+            # as many as there are requests: one that waits for another's connection would time out before it is sent
+            connector=aiohttp.TCPConnector(limit=0),
         )
         self._listening = asyncio.create_task(self._listen())
         return self
@@ -97,12 +103,14 @@ class TraderClient:
 
     # -- requests ---------------------------------------------------------------------------------------------------
 
-    async def submit(self, body: Mapping[str, Any], *, key: str | None = None) -> Submitted:
+    async def submit(
+        self, body: Mapping[str, Any], *, key: str | None = None, longest_pause: float = _LONGEST_PAUSE_SECONDS
+    ) -> Submitted:
         """Send an order until it is acknowledged, under `key` or a new one. Raises Refused."""
         # Each of these orders is meant, even if it looks like the one before.
         headers = {"Idempotency-Key": key or str(uuid4()), "Confirm-Duplicate": "true"}
         requests = 0
-        async for status, document in self._answers("POST", "orders", json.dumps(body), headers):
+        async for status, document in self._answers("POST", "orders", json.dumps(body), headers, longest_pause):
             requests += 1
             if status == 201:
                 submitted = Submitted(document, requests)
@@ -110,7 +118,6 @@ class TraderClient:
                 return submitted
             if not (status == 409 and document.get("code") == "REQUEST_IN_PROGRESS"):
                 raise Refused(status, document)
-            await asyncio.sleep(_PAUSE_SECONDS)
         raise RuntimeError("unreachable: answers are asked for until there is one")
 
     async def act(self, order_id: UUID, action: str) -> int:
@@ -155,11 +162,17 @@ class TraderClient:
         raise RuntimeError("unreachable: answers are asked for until there is one")
 
     async def _answers(
-        self, method: str, path: str, body: str, headers: Mapping[str, str]
+        self,
+        method: str,
+        path: str,
+        body: str,
+        headers: Mapping[str, str],
+        longest_pause: float = _LONGEST_PAUSE_SECONDS,
     ) -> AsyncIterator[tuple[int, Json]]:
         """Answers to one request, repeated as it is: after a 503 or none without asking, else as often as wanted."""
         if self._session is None:
             raise RuntimeError("the client is not open")
+        pause = _PAUSE_SECONDS
         while True:
             try:
                 async with self._session.request(
@@ -171,7 +184,8 @@ class TraderClient:
             if status != 503:
                 yield status, document
             self.repeated_requests += 1
-            await asyncio.sleep(_PAUSE_SECONDS)
+            await asyncio.sleep(pause * uniform(0.5, 1.0))
+            pause = min(2 * pause, longest_pause)
 
     # -- the feed ---------------------------------------------------------------------------------------------------
 
