@@ -22,7 +22,8 @@ their numbers say.
 
 A BUY is reckoned at its worst price: a LIMIT at its own; a MARKET order at the last ask and `PRICE_COLLAR_BPS`, or its
 own `max_slippage_bps`; a STOP at its trigger and the same. It reserves that price for each unit, with the commission of
-the fee schedule; whatever is not used is free again with the fill, and all of it with the order's end.
+the fee schedule; whatever is not used is free again with the fill, and all of it with the order's end. It goes to the
+venue as a limit (a STOP as a stop limit) at that price, rounded down to the tick, so it cannot cost more.
 
 | rule | codes | judged by | when that is missing or stale | trader's limit | reducing passes |
 |---|---|---|---|---|---|

@@ -105,6 +105,7 @@ class AmendWanted(OrderEvent):
     quantity: Decimal
     price: Decimal | None
     reservation_price: Decimal
+    price_bound: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +115,7 @@ class Amended(OrderEvent):
     quantity: Decimal
     price: Decimal | None
     reservation_price: Decimal
+    price_bound: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,7 +84,7 @@ class Order:
     reservation_price: Decimal
     """What one unit of a BUY reserves: its price, or the reference price of a MARKET order when it was accepted."""
     price_bound: Decimal | None
-    """The worst price that a MARKET order with a slippage limit may get: it goes out as a limit order at it."""
+    """The worst price that a MARKET or STOP order may get: it goes out as a limit, or stop limit, order at it."""
     created_at: datetime
     updated_at: datetime
     expires_at: datetime | None
@@ -141,6 +141,7 @@ class Order:
     amend_quantity: Decimal | None = None
     amend_price: Decimal | None = None
     amend_reservation_price: Decimal | None = None
+    amend_price_bound: Decimal | None = None
     covered_quantity: Decimal = ZERO
     """Of an entry with exits: so much of what it bought has been given to exits."""
 
@@ -322,6 +323,7 @@ class Order:
                     amend_quantity=event.quantity,
                     amend_price=event.price,
                     amend_reservation_price=event.reservation_price,
+                    amend_price_bound=event.price_bound,
                 )
             case happened.Amended():
                 return changed._amended(event)
@@ -352,6 +354,7 @@ class Order:
         changed = self.changed(
             quantity=max(event.quantity, self.filled_quantity),
             price=event.price,
+            price_bound=event.price_bound,
             reservation_price=event.reservation_price,
             due_at=event.at,
             venue_order_id=None,
@@ -391,6 +394,7 @@ _NO_AMENDMENT: dict[str, object] = {
     "amend_quantity": None,
     "amend_price": None,
     "amend_reservation_price": None,
+    "amend_price_bound": None,
 }
 _SCHEDULE_FIELDS = {
     "fence", "due_at", "not_founds", "retries_used", "open_attempts", "send_ended_at", "alarm_code", "refused_at",

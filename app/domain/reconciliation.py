@@ -219,7 +219,11 @@ def amended(order: Order, now: datetime) -> OrderEvent:
     if order.amend_quantity is None or order.amend_reservation_price is None:
         raise ValueError("no other terms are wanted")
     return happened.Amended(
-        now, quantity=order.amend_quantity, price=order.amend_price, reservation_price=order.amend_reservation_price
+        now,
+        quantity=order.amend_quantity,
+        price=order.amend_price,
+        reservation_price=order.amend_reservation_price,
+        price_bound=order.amend_price_bound,
     )
 
 
@@ -262,10 +266,11 @@ def _why_ended(order: Order, report: OrderReport) -> Reason:
         return Reason("REPLACED", "The venue replaced it with another order.")
     if order.cancel_reason is not None:
         return order.cancel_reason
-    if order.time_in_force in ("IOC", "FOK") and order.price_bound is not None:
-        return Reason("SLIPPAGE", f"The rest could not be filled at {plain(order.price_bound)} or better.")
     if order.time_in_force in ("IOC", "FOK"):
-        return Reason("EXPIRED", f"What could not be filled at once was dropped ({order.time_in_force}).")
+        if order.max_slippage_bps is not None and order.price_bound is not None:
+            return Reason("SLIPPAGE", f"The rest could not be filled at {plain(order.price_bound)} or better.")
+        bound = "" if order.price_bound is None else f" at {plain(order.price_bound)} or better"
+        return Reason("EXPIRED", f"What could not be filled at once{bound} was dropped ({order.time_in_force}).")
     return Reason("VENUE_CANCELLED", report.reason or "The venue cancelled the order.")
 
 

@@ -131,10 +131,12 @@ def _claim(ports: Ports, held: Held) -> Verdict[Leaving | _Ask | _Cancel | None]
 
 def deadline_reason(order: Order) -> Reason:
     """Why what is left of an order is cancelled at its deadline."""
-    if order.price_bound is not None:
-        bound = plain(order.price_bound)
-        return Reason("SLIPPAGE", f"The rest could not be filled at {bound} or better by its deadline.")
-    return Reason("TIMEOUT", "It was not filled by its deadline; the rest is cancelled.")
+    if order.price_bound is None:
+        return Reason("TIMEOUT", "It was not filled by its deadline; the rest is cancelled.")
+    bound = plain(order.price_bound)
+    if order.max_slippage_bps is None:
+        return Reason("TIMEOUT", f"It was not filled at {bound} or better by its deadline; the rest is cancelled.")
+    return Reason("SLIPPAGE", f"The rest could not be filled at {bound} or better by its deadline.")
 
 
 def sender_died(ports: Ports, order: Order) -> bool:

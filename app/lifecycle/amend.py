@@ -23,6 +23,7 @@ from app.domain.money import ZERO, plain
 from app.domain.order_states import ExecutionState
 from app.domain.orders import Order, OrderType, TimeInForce
 from app.domain.risk_rules import denials
+from app.domain.slippage import price_bound
 from app.lifecycle.ports import Ports
 from app.lifecycle.record import Record
 
@@ -91,12 +92,12 @@ def amend(ports: Ports, order_id: UUID, actor: Actor, wanted: NewTerms, *, trade
         if failed:
             return Verdict(Denied(tuple(failed)))
         record = Record(ports, held, actor)
-        reserved = reservation_price(terms, view) or ZERO
+        reserved, bound = reservation_price(terms, view) or ZERO, price_bound(terms, view)
         if order.execution_state is ExecutionState.QUEUED:
-            record.happened(happened.Amended(record.now, quantity=quantity, price=price, reservation_price=reserved))
+            record.happened(happened.Amended(record.now, quantity, price, reserved, bound))
             to_wake = record.order
             return Verdict(Amended(record.order), record.changes())
-        record.happened(happened.AmendWanted(record.now, quantity=quantity, price=price, reservation_price=reserved))
+        record.happened(happened.AmendWanted(record.now, quantity, price, reserved, bound))
         to_wake = record.order
         return Verdict(AmendStored(record.order), record.changes())
 

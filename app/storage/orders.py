@@ -23,7 +23,7 @@ COLUMNS = (
     "abandoned_at", "reason_code", "reason_message", "alarm_code", "log_seq", "log_hash", "version", "created_at",
     "updated_at", "expires_at", "closed_at", "price_bound", "other_venue_orders", "replacements", "attempts_before",
     "filled_before", "amend_requested_at", "amend_quantity", "amend_price", "amend_reservation_price",
-    "covered_quantity", "is_unprotected",
+    "amend_price_bound", "covered_quantity", "is_unprotected",
 )  # fmt: skip
 _ZERO_BY_DEFAULT = frozenset(
     {"other_venue_orders", "replacements", "attempts_before", "filled_before", "covered_quantity", "is_unprotected"}
@@ -135,7 +135,8 @@ def from_row(row: Row) -> Order:
         venue_order_id, cancel_requested_at, cancel_code, cancel_message,
         abandoned_at, reason_code, reason_message, alarm_code, log_seq, log_hash, version, created_at, updated_at,
         expires_at, closed_at, price_bound, other_venue_orders, replacements, attempts_before, filled_before,
-        amend_requested_at, amend_quantity, amend_price, amend_reservation_price, covered_quantity, _,
+        amend_requested_at, amend_quantity, amend_price, amend_reservation_price, amend_price_bound,
+        covered_quantity, _,
     ) = row[: len(COLUMNS)]  # fmt: skip
     order = object.__new__(Order)  # the constructor would set fifty frozen fields one by one
     order.__dict__.update(
@@ -195,6 +196,7 @@ def from_row(row: Row) -> Order:
         amend_quantity=amend_quantity,
         amend_price=amend_price,
         amend_reservation_price=amend_reservation_price,
+        amend_price_bound=amend_price_bound,
         covered_quantity=covered_quantity,
     )
     return order
@@ -216,7 +218,7 @@ def _values(order: Order) -> Sequence[object]:
         order.log_hash, order.version, order.created_at, order.updated_at, order.expires_at, order.closed_at,
         order.price_bound, list(order.other_venue_orders), order.replacements, order.attempts_before,
         order.filled_before, order.amend_requested_at, order.amend_quantity, order.amend_price,
-        order.amend_reservation_price, order.covered_quantity, order.is_unprotected,
+        order.amend_reservation_price, order.amend_price_bound, order.covered_quantity, order.is_unprotected,
     )  # fmt: skip
 
 

@@ -348,6 +348,7 @@ orders: Final = Table(
     Column("amend_reservation_price", MONEY),
     Column("covered_quantity", MONEY, nullable=False, server_default=text("0")),
     Column("is_unprotected", Boolean, nullable=False, server_default=text("false")),
+    Column("amend_price_bound", MONEY),
     UniqueConstraint("trader_id", "idempotency_key", name="orders_idempotency"),
     UniqueConstraint("venue", "venue_order_id", name="orders_venue_order"),
     UniqueConstraint("id", "trader_id", name="orders_of_trader"),
@@ -383,7 +384,7 @@ orders: Final = Table(
     CheckConstraint("(order_type = 'MARKET') = (price IS NULL)", name="orders_market_has_no_price"),
     CheckConstraint("execution_state <> 'WORKING' OR venue_order_id IS NOT NULL", name="orders_working_is_known"),
     CheckConstraint("execution_state <> 'QUEUED' OR attempts = attempts_before", name="orders_queued_unsent"),
-    *_positive("orders", "price_bound", "amend_quantity", "amend_price"),
+    *_positive("orders", "price_bound", "amend_quantity", "amend_price", "amend_price_bound"),
     CheckConstraint("filled_before BETWEEN 0 AND filled_quantity", name="orders_part_before_is_filled"),
     CheckConstraint("covered_quantity BETWEEN 0 AND filled_quantity", name="orders_part_covered_is_filled"),
     CheckConstraint(

@@ -13,7 +13,7 @@ from uuid import UUID, uuid4
 import psycopg2
 import pytest
 
-from app.domain.acceptance import OrderTerms
+from app.domain.acceptance import OrderTerms, RulePolicy
 from app.domain.changes import Actor
 from app.domain.halts import Halt, HaltScope
 from app.domain.orders import Order, OrderType, Side, TimeInForce
@@ -117,11 +117,11 @@ class House:
         self.trader_id = self.add_trader()
         self.add_instrument("AAPL", bid="149.99", ask="150.01")
 
-    def _ports(self, database: Database) -> Ports:
+    def _ports(self, database: Database, rule_policy: RulePolicy | None = None) -> Ports:
         return Ports(
             clock=self.clock,
             ids=Ids(self.clock),
-            store=PostgresOrders(database, self.heard, self.clock),
+            store=PostgresOrders(database, self.heard, self.clock, rule_policy=rule_policy),
             senders=self.senders,
             wakeups=self.heard,
             policy=RetryPolicy(),
@@ -160,6 +160,10 @@ class House:
         with self.owner.cursor() as cursor:
             cursor.execute(statement, values)
             return cursor.fetchall() if cursor.description else []
+
+    def collar(self, bps: int) -> None:
+        """Accept with another price collar."""
+        self.api = self._ports(self.api_database, RulePolicy(price_collar_bps=bps))
 
     # -- what people and processes do ----------------------------------------------------------------------------------
 

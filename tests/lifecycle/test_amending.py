@@ -7,6 +7,7 @@ from uuid import UUID
 
 import pytest
 
+from app.domain.orders import OrderType
 from app.domain.venue_answers import VenueOrderStatus
 from app.lifecycle.advance import _claim
 from app.lifecycle.amend import Amended, AmendOutcome, AmendStored, Denied, NewTerms, NotOpen, amend
@@ -97,6 +98,22 @@ def test_a_fill_that_wins_leaves_nothing_to_replace(house: House) -> None:
     assert house.state(order_id) == ("FILLED", "CLOSED")
     assert executed(house) == HUNDRED and len(house.venue.ledger) == 1
     assert house.account() == (Decimal(85000), Decimal(0))
+
+
+@pytest.mark.parametrize("sent_before", [True, False])
+@pytest.mark.parametrize(("bps", "bounds"), [(None, ("170.5", "176")), (100, ("156.55", "161.6"))])
+def test_a_stop_that_gets_another_trigger_gets_the_bound_that_goes_with_it(
+    house: House, sent_before: bool, bps: int | None, bounds: tuple[str, str]
+) -> None:
+    order_id = house.submitted(order_type=OrderType.STOP, price=Decimal(155), max_slippage_bps=bps)
+    assert house.order(order_id).price_bound == Decimal(bounds[0])
+    if sent_before:
+        house.advance(order_id)
+    want(house, order_id, "160")
+    carried_out(house, order_id)
+    instruction = house.venue.ledger[-1].instruction
+    assert (instruction.stop_price, instruction.limit_price) == (Decimal(160), Decimal(bounds[1]))
+    assert house.order(order_id).amend_price_bound is None
 
 
 @pytest.mark.parametrize("streamed", [True, False])

@@ -33,6 +33,71 @@ def test_a_market_buy_goes_out_as_a_limit_at_its_bound(house: House, bps: int, b
     assert order.reservation_price >= Decimal(bound), "what it can cost is held back"
 
 
+@pytest.mark.parametrize("collar", [1000, 1, 0])
+def test_a_plain_market_buy_goes_out_as_a_limit_at_the_collar_that_its_reservation_was_reckoned_with(
+    house: House, collar: int
+) -> None:
+    house.collar(collar)
+    order_id = house.submitted(**MARKET)
+    house.advance(order_id)
+    bound = {1000: Decimal("165.01"), 1: Decimal("150.02"), 0: None}[collar]  # the ask is 150.01; down to the cent
+    assert (sent(house).order_type, sent(house).limit_price) == ("LIMIT" if collar else "MARKET", bound)
+    order = house.order(order_id)
+    assert (order.order_type, order.price, order.max_slippage_bps) == ("MARKET", None, None)
+    assert bound is None or order.reservation_price >= bound
+
+
+def test_a_plain_stop_to_buy_goes_out_as_a_stop_limit_at_its_trigger_and_the_collar(house: House) -> None:
+    house.advance(house.submitted(order_type=OrderType.STOP, price=Decimal(155)))
+    instruction = sent(house)
+    assert (instruction.order_type, instruction.stop_price, instruction.limit_price) == (
+        "STOP_LIMIT", Decimal(155), Decimal("170.5"),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("terms", [MARKET, {"order_type": OrderType.STOP, "price": Decimal(140)}])
+def test_a_plain_sell_is_not_bounded_since_it_gets_a_trader_out(house: House, terms: dict[str, object]) -> None:
+    bought = house.submitted(**MARKET)
+    house.advance(bought)
+    house.venue.fill(str(bought), Decimal(100), Decimal(150))
+    house.listen()
+    house.advance(house.submitted(**terms, side=Side.SELL))
+    assert (sent(house).order_type, sent(house).limit_price) == (terms["order_type"], None)
+
+
+def test_a_buy_that_only_covers_what_was_oversold_is_not_held_up_by_an_old_quote(house: House) -> None:
+    house.sql_as_worker(
+        "INSERT INTO positions (trader_id, symbol, quantity, reserved_quantity, cost_basis, realized_pnl, updated_at)"
+        " VALUES (%s, 'AAPL', -100, 0, -15000, 0, %s)", house.trader_id, house.clock.now(),
+    )  # fmt: skip
+    house.clock.pass_(61)
+    house.advance(house.submitted(**MARKET))
+    assert (sent(house).order_type, sent(house).limit_price) == ("MARKET", None)
+
+
+def test_the_rest_of_a_plain_market_buy_ends_at_its_deadline_and_says_at_which_price_it_could_not_be_had(
+    house: House,
+) -> None:
+    order_id = house.submitted(**MARKET, max_wait_seconds=5)
+    house.advance(order_id)
+    house.sweep(6.5)
+    house.listen()
+    reason = house.order(order_id).reason
+    assert reason is not None and (reason.code, "165.01" in reason.message) == ("TIMEOUT", True)
+
+
+def test_whatever_the_market_does_a_plain_market_buy_takes_no_more_cash_than_it_reserved(house: House) -> None:
+    order_id = house.submitted(**MARKET)
+    _, reserved = house.account()
+    house.advance(order_id)
+    limit = sent(house).limit_price
+    assert limit is not None
+    house.venue.fill(str(order_id), Decimal(100), limit)  # the worst that a venue which keeps to limits can do
+    house.listen()
+    cash, left = house.account()
+    assert Decimal(100_000) - cash <= reserved and left == 0
+
+
 def test_a_market_sell_is_bounded_below_and_rounded_up(house: House) -> None:
     bought = house.submitted(**MARKET)
     house.advance(bought)

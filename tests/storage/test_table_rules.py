@@ -93,6 +93,7 @@ BENT = [
     *_not_positive("orders", "price_bound"),
     Bent("orders", "orders_amend_quantity_check", {**AMENDED, "amend_quantity": 0}),
     Bent("orders", "orders_amend_price_check", {**AMENDED, "amend_price": 0}),
+    Bent("orders", "orders_amend_price_bound_check", {**AMENDED, "amend_price_bound": 0}),
     Bent("orders", "orders_part_before_is_filled", {"filled_before": 1}),
     Bent("orders", "orders_part_covered_is_filled", {"covered_quantity": 1}),
     *(Bent("orders", "orders_amendment_whole", {**AMENDED, name: None}) for name in AMENDED),
