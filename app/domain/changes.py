@@ -126,6 +126,8 @@ class Changes:
     attempts_ended: list[AttemptEnded] = field(default_factory=list)
     log: list[LogEntry] = field(default_factory=list)
     feed: list[FeedEvent] = field(default_factory=list)
+    session: Session | None = None
+    """The trader's day with what a change of the order adds to it; None: nothing."""
     children: list[Child] = field(default_factory=list)
     """New orders that follow from what happened to this one: its exits."""
     halts: list[Imposing] = field(default_factory=list)

@@ -182,6 +182,11 @@ class Order:
         return max(self.leaves_quantity, self._amended_leaves)
 
     @property
+    def pending_quantity(self) -> Decimal:
+        """What may still be executed of it, on the terms it has or on those that are wanted."""
+        return ZERO if self.is_closed else max(self.leaves_quantity, self._amended_leaves)
+
+    @property
     def _amended_leaves(self) -> Decimal:
         return max((self.amend_quantity or self.quantity) - self.filled_quantity, ZERO)
 

@@ -16,7 +16,7 @@ from decimal import Decimal
 from uuid import UUID
 
 from app.domain import order_events as happened
-from app.domain.acceptance import AcceptanceView, OrderTerms, reservation_price
+from app.domain.acceptance import AcceptanceView, OrderTerms, order_value, reservation_price
 from app.domain.changes import Actor, Held, Verdict
 from app.domain.denials import Denial, DenialKind
 from app.domain.money import ZERO, plain
@@ -29,12 +29,14 @@ from app.lifecycle.record import Record
 
 ONLY_FOR_NEW = frozenset({"ORDER_RATE_LIMIT", "DUPLICATE_SUSPECTED", "MAX_OPEN_ORDERS"})
 """Rules about one order more; an order that changes is none."""
+ONLY_FOR_MORE = frozenset({"MAX_DAILY_NOTIONAL"})
+"""Rules about what is added to the day; terms that are worth no more add nothing."""
 AMENDABLE = (ExecutionState.QUEUED, ExecutionState.SENDING, ExecutionState.IN_DOUBT, ExecutionState.WORKING)
 
 
 @dataclass(frozen=True, slots=True)
 class NewTerms:
-    """What is wanted instead; None leaves a thing as it is."""
+    """What is wanted instead; None leaves a thing as it is, or as it was wanted before."""
 
     price: Decimal | None
     quantity: Decimal | None
@@ -81,25 +83,28 @@ def amend(ports: Ports, order_id: UUID, actor: Actor, wanted: NewTerms, *, trade
         order = held.order
         if order.execution_state not in AMENDABLE:
             return Verdict(NotOpen(order))
-        price = order.price if wanted.price is None else wanted.price
-        quantity = order.quantity if wanted.quantity is None else wanted.quantity
+        price, quantity = _with_what_is_wanted_already(order, wanted)
         failed = _forbidden(order, quantity)
         if not failed and (price, quantity) == (order.price, order.quantity) and order.amend_requested_at is None:
             return Verdict(Amended(order))
-        terms = terms_of(order, wanted)
+        terms, worth = terms_of(order, wanted), _worth(order, view)
+        more = (order_value(terms, view) or ZERO) - worth
         if not failed:
-            failed = [each for each in denials(terms, _without(order, view)) if each.code not in ONLY_FOR_NEW]
+            passes = ONLY_FOR_NEW if more > 0 else ONLY_FOR_NEW | ONLY_FOR_MORE
+            failed = [each for each in denials(terms, _without(order, worth, view)) if each.code not in passes]
         if failed:
             return Verdict(Denied(tuple(failed)))
         record = Record(ports, held, actor)
         reserved, bound = reservation_price(terms, view) or ZERO, price_bound(terms, view)
         if order.execution_state is ExecutionState.QUEUED:
             record.happened(happened.Amended(record.now, quantity, price, reserved, bound))
-            to_wake = record.order
-            return Verdict(Amended(record.order), record.changes())
-        record.happened(happened.AmendWanted(record.now, quantity, price, reserved, bound))
-        to_wake = record.order
-        return Verdict(AmendStored(record.order), record.changes())
+        else:
+            record.happened(happened.AmendWanted(record.now, quantity, price, reserved, bound))
+        to_wake, changes = record.order, record.changes()
+        if more > 0:
+            changes.session = replace(view.session, notional=view.session.notional + more)
+        done = order.execution_state is ExecutionState.QUEUED
+        return Verdict(Amended(to_wake) if done else AmendStored(to_wake), changes)
 
     outcome = ports.store.amend(order_id, trader_id, lambda order: terms_of(order, wanted), decide)
     if to_wake is not None and not to_wake.is_closed:
@@ -109,13 +114,13 @@ def amend(ports: Ports, order_id: UUID, actor: Actor, wanted: NewTerms, *, trade
 
 def terms_of(order: Order, wanted: NewTerms) -> OrderTerms:
     """What the rules judge: what is left of the order, on the terms that are wanted."""
-    quantity = (order.quantity if wanted.quantity is None else wanted.quantity) - order.filled_quantity
+    price, quantity = _with_what_is_wanted_already(order, wanted)
     return OrderTerms(
         symbol=order.symbol,
         side=order.side,
-        quantity=max(quantity, ZERO),
+        quantity=max(quantity - order.filled_quantity, ZERO),
         order_type=order.order_type,
-        price=order.price if wanted.price is None else wanted.price,
+        price=price,
         time_in_force=order.time_in_force,
         idempotency_key=order.idempotency_key,
         request_fingerprint=order.request_fingerprint,
@@ -128,14 +133,33 @@ def terms_of(order: Order, wanted: NewTerms) -> OrderTerms:
     )
 
 
-def _without(order: Order, view: AcceptanceView) -> AcceptanceView:
+def _with_what_is_wanted_already(order: Order, wanted: NewTerms) -> tuple[Decimal | None, Decimal]:
+    """Price and quantity: what is wanted now, else what was wanted before and is not decided, else what it has."""
+    price = order.price if order.amend_price is None else order.amend_price
+    quantity = order.quantity if order.amend_quantity is None else order.amend_quantity
+    return (
+        price if wanted.price is None else wanted.price,
+        quantity if wanted.quantity is None else wanted.quantity,
+    )
+
+
+def _worth(order: Order, view: AcceptanceView) -> Decimal:
+    """What the day's worth has of what is left of the order: on the terms it has, or the dearer ones it may get yet."""
+    now = order_value(terms_of(order, NewTerms(order.price, order.quantity)), view) or ZERO
+    if order.amend_requested_at is None:
+        return now
+    return max(now, order_value(terms_of(order, NewTerms(order.amend_price, order.amend_quantity)), view) or ZERO)
+
+
+def _without(order: Order, worth: Decimal, view: AcceptanceView) -> AcceptanceView:
     """What the rules look at, as if the order were not there: its own reservation is not against it."""
     return replace(
         view,
         account=view.account.holding_back(-order.reserved_cash),
         position=view.position.holding_back(-order.reserved_quantity),
-        pending_quantity=max(view.pending_quantity - order.leaves_quantity, ZERO),
+        pending_quantity=max(view.pending_quantity - order.pending_quantity, ZERO),
         pending_cost=max(view.pending_cost - order.reserved_cash, ZERO),
+        session=replace(view.session, notional=view.session.notional - worth),
         earlier=None,
         repeats=None,
     )

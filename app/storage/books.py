@@ -11,6 +11,7 @@ from app.domain.changes import FillRow
 from app.domain.money import ZERO
 from app.domain.orders import Order
 from app.domain.positions import Account, Position
+from app.domain.trading_session import Session
 from app.storage import orders
 from app.storage.transaction import Call, Row, Statement
 
@@ -42,6 +43,10 @@ WRITE_POSITION = Statement(
     ON CONFLICT (trader_id, symbol) DO UPDATE SET quantity = excluded.quantity,
         reserved_quantity = excluded.reserved_quantity, cost_basis = excluded.cost_basis,
         realized_pnl = excluded.realized_pnl, updated_at = excluded.updated_at""",
+)
+WRITE_SESSION = Statement(
+    "write_session",
+    "UPDATE accounts SET session_on = $2, session_equity = $3, session_notional = $4 WHERE trader_id = $1",
 )
 INSERT_FILL = Statement(
     "insert_fill",
@@ -89,6 +94,11 @@ def position_from(
 
 def update_account(account: Account, at: datetime) -> Call:
     return Call(UPDATE_ACCOUNT, [account.trader_id, account.cash, account.reserved, at])
+
+
+def write_session(trader_id: UUID, session: Session) -> Call:
+    """The trader's day, where something else than a new order changes it; the account is locked."""
+    return Call(WRITE_SESSION, [trader_id, session.on, session.start_equity, session.notional])
 
 
 def write_position(trader_id: UUID, position: Position, at: datetime) -> Call:

@@ -90,8 +90,9 @@ READ_FOR_ACCEPTANCE = Statement(
     LEFT JOIN audit_chains c ON c.chain_id = $1
     LEFT JOIN orders e ON e.trader_id = $1 AND e.idempotency_key = $3
     CROSS JOIN LATERAL (
-        SELECT sum(o.quantity - o.filled_quantity) AS quantity,
-            sum((o.quantity - o.filled_quantity) * o.reservation_price) AS cost
+        SELECT sum(greatest(o.quantity, o.amend_quantity) - o.filled_quantity) AS quantity,
+            sum(greatest((o.quantity - o.filled_quantity) * o.reservation_price,
+                (o.amend_quantity - o.filled_quantity) * o.amend_reservation_price)) AS cost
         FROM orders o WHERE o.trader_id = $1 AND o.symbol = $2 AND o.side = 'BUY' AND o.closed_at IS NULL
             AND $4 = 'BUY'
             AND (t.max_position_value IS NOT NULL OR t.max_position_quantity IS NOT NULL OR p.quantity < 0)) b
@@ -467,6 +468,8 @@ def _writes(changes: Changes, payloads: Sequence[bytes], account_call: Call | No
     if changes.position is not None:
         calls.append(books.write_position(order.trader_id, changes.position, at))
     calls.extend(books.insert_fill(order, fill, at) for fill in changes.fills)
+    if changes.session is not None:
+        calls.append(books.write_session(order.trader_id, changes.session))
     calls.extend(attempts.insert(order, attempt) for attempt in changes.attempts_started)
     calls.extend(attempts.end(order, attempt) for attempt in changes.attempts_ended)
     calls.extend(orders.insert(child.order) for child in changes.children)

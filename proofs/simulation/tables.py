@@ -358,6 +358,13 @@ class Tables:
         account = self.accounts[trader_id]
         self._put(self.accounts, trader_id, {**account, "cash": cash, "reserved": reserved, "updated_at": at})
 
+    def _write_session(
+        self, take: Take, trader_id: UUID, on: date, equity: Decimal | None, notional: Decimal
+    ) -> None:  # fmt: skip
+        take(("account", trader_id))
+        day = {"session_on": on, "session_equity": equity, "session_notional": notional}
+        self._put(self.accounts, trader_id, {**self.accounts[trader_id], **day})
+
     def _write_position(
         self, _: Take, trader_id: UUID, symbol: str, quantity: Decimal, reserved: Decimal, basis: Decimal,
         realized: Decimal, at: datetime,
