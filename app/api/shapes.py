@@ -11,6 +11,7 @@ from typing import Annotated, Generic, Literal, TypeVar
 import msgspec
 from msgspec import Meta
 
+from app.domain.books import CommissionSource
 from app.domain.halts import HaltScope
 from app.domain.order_states import ExecutionState, OrderStatus
 from app.domain.orders import OrderType, Side, TimeInForce
@@ -132,7 +133,13 @@ class Fill(msgspec.Struct):
     timestamp: Time
 
 
-class FillOfOrder(Fill):
+class RecordedFill(Fill):
+    """One execution as it stands in the books."""
+
+    commission_source: CommissionSource
+
+
+class FillOfOrder(RecordedFill):
     """One execution, with the order it belongs to."""
 
     order_id: Id
@@ -185,7 +192,7 @@ class Order(msgspec.Struct, kw_only=True):
 class OrderWithFills(Order, kw_only=True):
     """An order with its executions, oldest first; the first 1,000 of them."""
 
-    fills: list[Fill]
+    fills: list[RecordedFill]
 
 
 class Event(msgspec.Struct, kw_only=True):

@@ -185,7 +185,7 @@ def adopt(order: Order, report: OrderReport, executions: Iterable[Execution], kn
             events.append(happened.CancelWanted(now, reason=wish))
     events.extend(_filled(execution, now) for execution in missing)
 
-    recorded = order.filled_at_venue + sum((e.quantity for e in missing), Decimal(0))
+    recorded = _recorded_of(report, known, missing)
     if recorded < report.total_filled or recorded == order.quantity_at_venue or not is_whole_end(order, report):
         return events
     replaced_away = report.status in (VenueOrderStatus.CANCELLED, VenueOrderStatus.REPLACED)
@@ -197,6 +197,12 @@ def adopt(order: Order, report: OrderReport, executions: Iterable[Execution], kn
     elif report.status is not VenueOrderStatus.FILLED:
         events.append(happened.Cancelled(now, reason=_why_ended(order, report)))
     return events
+
+
+def _recorded_of(report: OrderReport, known: Known, missing: Iterable[Execution]) -> Decimal:
+    """What is in our books, or about to be, of what this report counts. Not what was replaced away has executed."""
+    booked = sum((quantity for (of, _), quantity in known.items() if of in report.ids), Decimal(0))
+    return booked + sum((each.quantity for each in missing if each.venue_order_id in report.ids), Decimal(0))
 
 
 def is_part(order: Order, report: OrderReport) -> bool:

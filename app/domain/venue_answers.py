@@ -228,6 +228,11 @@ class Executions:
 ExecutionsAnswer = Executions | OutcomeUnknown
 
 
+TAKEN_BACK = frozenset({"trade_bust", "trade_correct"})
+"""Messages that an execution is undone or becomes another one, as Alpaca's Broker API names them. They are not among
+the documented ones of `trade_updates`, and the venue's lists do not say which execution is meant."""
+
+
 @dataclass(frozen=True, slots=True)
 class TradeUpdate:
     """One message of the venue's stream: the order as it is now, with the execution that caused it if one did."""

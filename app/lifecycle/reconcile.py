@@ -13,6 +13,7 @@ from uuid import UUID
 
 from app.domain import order_events as happened
 from app.domain.changes import Actor, Held, Verdict
+from app.domain.money import plain
 from app.domain.order_events import Reason
 from app.domain.order_states import ExecutionState
 from app.domain.orders import Order, OrderType, Side
@@ -34,6 +35,7 @@ from app.domain.reconciliation import (
 from app.domain.retry_policy import GiveUp, look_again_at
 from app.domain.venue_answers import (
     NONSENSE,
+    TAKEN_BACK,
     UNREADABLE,
     Execution,
     Executions,
@@ -73,7 +75,10 @@ def ask(ports: Ports, claimed: Order) -> Next | Leaving:
     venue = ports.venue_of(claimed.venue)
     answer = venue.find(claimed.client_order_id)
     executions: list[Execution] = []
-    if isinstance(answer, Found) and answer.report.total_filled > claimed.filled_at_venue:
+    # what was replaced away may have executed more meanwhile, so then the sum proves nothing
+    if isinstance(answer, Found) and answer.report.total_filled > (
+        0 if claimed.replacements else claimed.filled_at_venue
+    ):
         for report in (answer.report, *answer.report.legs):
             if not report.filled_quantity:
                 continue
@@ -189,6 +194,8 @@ def take_over(
         return Settled()
     if after.execution_state is ExecutionState.QUEUED:
         return TryAgain(record.now, Reason("AMENDED", "It goes out with its new terms now."))
+    if is_part(order, report) and not order.is_exit:
+        return _of_what_was_replaced(record, events)
     if is_part(order, report):
         if report.status.is_end and not found_by_asking:
             _hasten(record)  # what that means for the whole, the whole says
@@ -215,6 +222,21 @@ def take_over(
         if found_by_asking:
             record.bookkeeping(cancel_sent_at=None)  # it still works there: the next step cancels again
     return Settled()
+
+
+def _of_what_was_replaced(record: Record, events: Sequence[happened.OrderEvent]) -> Next:
+    """An execution of a venue order that had ended and was replaced: what stands now is for too much by it.
+
+    So it is replaced once more, for what is left; a wish that is under way does that by itself.
+    """
+    order = record.order
+    if not events or order.execution_state is not ExecutionState.WORKING or order.is_leaving_venue:
+        return Settled()
+    record.alarm("LATE_FILL", "What had been replaced was executed after its end; what is left is sent anew.")
+    record.happened(
+        happened.AmendWanted(record.now, order.quantity, order.price, order.reservation_price, order.price_bound)
+    )
+    return TryAgain(record.now, Reason("LATE_FILL", "What stands is cancelled and sent anew for what is left."))
 
 
 def _follow_legs(record: Record, report: OrderReport) -> None:
@@ -251,6 +273,14 @@ def _after_end(record: Record, report: OrderReport) -> Next:
     if order.stray_due_at is not None:
         record.bookkeeping(stray_due_at=None)  # it has ended there as well
     return Settled()
+
+
+def _taken_back(record: Record, update: TradeUpdate) -> None:
+    """The venue undoes an execution. Nothing is mended by itself: alarm, halt, and a person compares the books."""
+    ours, theirs = plain(record.order.filled_quantity), plain(update.report.filled_quantity)
+    message = f"the venue takes an execution back ({update.event}): it counts {theirs} filled now, our books {ours}"
+    record.alarm("TRADE_TAKEN_BACK", message)
+    record.halt_trader("TRADE_TAKEN_BACK", f"order {record.order.id}: {message}")
 
 
 def _hasten(record: Record) -> None:
@@ -314,6 +344,9 @@ def take_updates(ports: Ports, order_id: UUID, updates: Sequence[TradeUpdate]) -
         for update in updates:
             executions = () if update.execution is None else (update.execution,)
             fills = len(record.fills)
+            if update.event in TAKEN_BACK:
+                _taken_back(record, update)
+                continue
             following = take_over(record, update.report, executions, known, found_by_asking=False)
             known.update(
                 ((fill.venue_order_id, fill.cumulative_quantity), fill.quantity) for fill in record.fills[fills:]

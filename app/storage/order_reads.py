@@ -16,10 +16,11 @@ from app.storage.transaction import Call, Row, Statement
 
 MOST_FILLS_IN_ORDER = 1000
 
-_FILL = "f.id, f.quantity_filled, f.price_at_fill, f.venue, f.commission, f.timestamp"
+_FILL = "f.id, f.quantity_filled, f.price_at_fill, f.venue, f.commission, f.timestamp, f.commission_source"
 _FILL_OF_ORDER = f"{_FILL}, f.order_id, f.symbol, f.side"
 _FILL_DOCUMENT = """json_build_object('id', f.id, 'quantity', trim_scale(f.quantity_filled)::text,
     'price', trim_scale(f.price_at_fill)::text, 'venue', f.venue, 'commission', trim_scale(f.commission)::text,
+    'commission_source', f.commission_source,
     'timestamp', to_char(f.timestamp AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'))"""
 
 ORDER_WITH_FILLS = Statement(
@@ -171,7 +172,7 @@ def place_of_fill(row: Row) -> Place:
 
 def fill_from(row: Row) -> Json:
     """The document of a row of a list of fills."""
-    id_, quantity, price, venue, commission, at, order_id, symbol, side = row
+    id_, quantity, price, venue, commission, at, commission_source, order_id, symbol, side = row
     return {
         "id": str(id_),
         "order_id": str(order_id),
@@ -181,6 +182,7 @@ def fill_from(row: Row) -> Json:
         "price": plain(price),
         "venue": venue,
         "commission": plain(commission),
+        "commission_source": commission_source,
         "timestamp": time_text(at),
     }
 

@@ -99,6 +99,7 @@ def test_fills_move_cash_positions_and_profit(house: House, ann: Client) -> None
     ]
     order = _json(ann, f"/orders/{bought['id']}")
     assert (order["status"], order["filled_quantity"], order["average_fill_price"]) == ("FILLED", "10", "149.4")
+    assert {fill["commission_source"] for fill in order["fills"]} == {"FEE_SCHEDULE"}
     assert [(fill["quantity"], fill["price"], fill["venue"]) for fill in order["fills"]] == [
         ("4", "150", "simulator"),
         ("6", "149", "simulator"),
@@ -182,7 +183,8 @@ def test_events_are_those_of_the_feed_in_order_without_a_gap(house: House, ann: 
     ]  # fmt: skip
     last = answer["data"][-1]
     assert last["fill"]["quantity"] == "10"
-    assert {**last["order"], "fills": [last["fill"]]} == _json(ann, f"/orders/{order['id']}")
+    recorded = {**last["fill"], "commission_source": "FEE_SCHEDULE"}
+    assert {**last["order"], "fills": [recorded]} == _json(ann, f"/orders/{order['id']}")
 
 
 def test_events_continue_where_the_client_stopped(ann: Client) -> None:

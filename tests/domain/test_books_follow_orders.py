@@ -17,6 +17,7 @@ from app.domain.order_events import OrderEvent, Reason
 from app.domain.order_states import ExecutionState, ImpossibleChange
 from app.domain.orders import Order, Side
 from app.domain.positions import Account, Position
+from app.domain.reconciliation import amended
 from tests.domain.orders import NOON, an_order
 
 OPENING = Decimal(1_000_000)
@@ -66,7 +67,7 @@ def test_an_execution_whose_commission_the_venue_does_not_tell_costs_what_the_fe
 
 
 class AnyHistory(RuleBasedStateMachine):
-    """Orders, partial fills, cancels, rejections and late fills in any order."""
+    """Orders, partial fills, cancels, other terms, rejections and late fills in any order."""
 
     orders = Bundle("orders")
 
@@ -123,14 +124,18 @@ class AnyHistory(RuleBasedStateMachine):
     def end_and_go_on(self, order: UUID, end: OrderEvent) -> None:
         self.books.happen(order, end)
 
-    @rule(which=st.integers(0, 10**6))
-    def bust(self, which: int) -> None:
-        """An execution is taken back: the books are those without it."""
-        if not self.books.fills:
-            return
-        self.books.fills.pop(which % len(self.books.fills))
-        self.books.account, positions = self._recomputed()
-        self.books.positions.update({symbol: Position(symbol) for symbol in self.books.positions} | positions)
+    @rule(order=orders, more=st.integers(1, 50), price=PRICES)
+    def want_other_terms(self, order: UUID, more: int, price: Decimal) -> None:
+        """Larger or smaller, dearer or cheaper; a second wish takes the place of the first."""
+        quantity = self.books.orders[order].filled_quantity + more
+        self.books.happen(order, happened.AmendWanted(NOON, quantity, price, FEES.unit_cost(price)))
+
+    @rule(order=orders)
+    def get_other_terms(self, order: UUID) -> None:
+        """Also where a fill has overtaken them."""
+        held = self.books.orders[order]
+        if held.amend_requested_at is not None:
+            self.books.happen(order, amended(held, NOON))
 
     @invariant()
     def books_are_what_fills_and_open_orders_say(self) -> None:
@@ -138,6 +143,18 @@ class AnyHistory(RuleBasedStateMachine):
         assert self.books.account == account
         for symbol, position in self.books.positions.items():
             assert position == positions.get(symbol, Position(symbol))
+
+    @invariant()
+    def either_terms_could_be_executed_with_what_is_held_back(self) -> None:
+        for order in self.books.orders.values():
+            if order.amend_quantity is None or order.amend_reservation_price is None:
+                continue
+            wanted = max(order.amend_quantity - order.filled_quantity, Decimal(0))
+            if order.side is Side.BUY:
+                assert order.reserved_cash >= wanted * order.amend_reservation_price
+                assert order.reserved_cash >= order.leaves_quantity * order.reservation_price
+            else:
+                assert order.reserved_quantity >= max(wanted, order.leaves_quantity)
 
     @invariant()
     def nothing_is_held_back_for_what_has_ended(self) -> None:

@@ -146,12 +146,17 @@ BOUNDS = [
          "STOP_LOSS_WRONG_SIDE", "TAKE_PROFIT_WRONG_SIDE"),
     case("exits of MARKET are judged by the ask", replace(MARKET, stop_loss=Decimal("100.01")), VIEW,
          "STOP_LOSS_WRONG_SIDE"),
-    case("exits of MARKET without a quote", replace(MARKET, stop_loss=Decimal(999)),
+    case("exits of MARKET without a quote", replace(MARKET, stop_loss=Decimal(999), take_profit=Decimal(1)),
          replace(VIEW, instrument=quoted(ask=None, confirmed_at=None)), "REFERENCE_PRICE_STALE"),
     # reference price and collar
     case("quote just fresh", MARKET, replace(VIEW, now=NOON + timedelta(seconds=60))),
     case("quote just stale", MARKET, replace(VIEW, now=NOON + timedelta(seconds=60.001)), "REFERENCE_PRICE_STALE"),
     case("no quote", MARKET, replace(VIEW, instrument=quoted(ask=None, confirmed_at=None)), "REFERENCE_PRICE_STALE"),
+    case("an ask that nobody has confirmed", MARKET, replace(VIEW, instrument=quoted(confirmed_at=None)),
+         "REFERENCE_PRICE_STALE"),
+    case("a confirmed quote without an ask", MARKET, replace(VIEW, instrument=quoted(ask=None)),
+         "REFERENCE_PRICE_STALE"),
+    case("no ask: LIMIT on its own price", TERMS, replace(VIEW, instrument=quoted(ask=None))),
     case("stale quote: LIMIT on its own price", replace(TERMS, price=Decimal(10_000)),
          replace(RICH, now=NOON + DAY)),
     case("stale quote: reducing", replace(MARKET, side=Side.SELL, quantity=Decimal(6)), replace(VIEW, now=NOON + DAY)),
@@ -159,6 +164,12 @@ BOUNDS = [
          replace(VIEW, instrument=quoted(ask=None, bid=None, confirmed_at=None))),
     case("collar", replace(TERMS, price=Decimal("110.01")), RICH),  # 100.01 and ten per cent: 110.011
     case("beyond the collar", replace(TERMS, price=Decimal("110.02")), RICH, "PRICE_COLLAR"),
+    case("collar that is on the tick", replace(TERMS, price=Decimal(110)),
+         replace(RICH, instrument=quoted(ask=Decimal(100)))),
+    case("beyond a collar that is on the tick", replace(TERMS, price=Decimal("110.01")),
+         replace(RICH, instrument=quoted(ask=Decimal(100))), "PRICE_COLLAR"),
+    case("collar: a STOP waits for its trigger", replace(STOP, price=Decimal(200)), RICH),
+    case("collar: a SELL far above the market", replace(SELL, price=Decimal(200))),
     case("no collar", replace(TERMS, price=Decimal("110.02")), replace(RICH, policy=RulePolicy(price_collar_bps=0))),
     case("collar: reducing", replace(SELL, price=Decimal("0.01"))),
     # what can be booked
@@ -176,6 +187,7 @@ BOUNDS = [
     case("a STOP that just fits", replace(STOP, price=Decimal("90.90"))),
     case("a commission that does not fit", TERMS, replace(VIEW, policy=RulePolicy(fees=FeeSchedule(Decimal(1)))),
          "INSUFFICIENT_FUNDS"),
+    case("funds are no matter of a SELL", SELL, replace(VIEW, account=replace(VIEW.account, cash=Decimal(0)))),
     # shares
     case("all the shares", SELL),
     case("one more", replace(SELL, quantity=Decimal(7)), VIEW, "INSUFFICIENT_SHARES"),
@@ -206,6 +218,9 @@ BOUNDS = [
          limited(replace(RICH, now=NOON + DAY), max_position_value=Decimal(2000))),
     case("position value without a quote, above", TERMS,
          limited(replace(RICH, now=NOON + DAY), max_position_value=Decimal("1999.99")), "MAX_POSITION_VALUE"),
+    case("position value and daily notional without any price", MARKET,
+         limited(replace(RICH, instrument=quoted(ask=None, bid=None)), max_position_value=Decimal(1),
+                 max_daily_notional=Decimal(1), max_order_value=Decimal(1)), "REFERENCE_PRICE_STALE"),
     case("position value: reducing", SELL, limited(max_position_value=Decimal(1))),
     # open orders
     case("open orders", TERMS, limited(replace(RICH, open_orders=2), max_open_orders=3)),
@@ -280,6 +295,24 @@ def test_cents_are_never_shown_in_the_traders_favour() -> None:
     short = replace(VIEW, account=Account(an_order().trader_id, "USD", Decimal("999.9999"), Decimal(0)))
     (denial,) = denials(TERMS, short)
     assert denial.message == "Insufficient funds for $1,000.00 order; available: $999.99."
+
+
+def test_what_can_be_bought_is_told_in_whole_lots_and_nothing_is_no_negative_amount() -> None:
+    broke = replace(VIEW, account=Account(an_order().trader_id, "USD", Decimal(0), Decimal(0)))
+    (denial,) = denials(TERMS, broke)
+    assert "available: $0.00." in denial.message
+    overdrawn = replace(VIEW, account=Account(an_order().trader_id, "USD", Decimal(0), Decimal(5)))
+    (denial,) = denials(TERMS, overdrawn)
+    assert "available: -$5.00." in denial.message and "at most 0 " in denial.suggestion
+    lots = replace(VIEW, account=Account(an_order().trader_id, "USD", Decimal(950), Decimal(0)))
+    (denial,) = denials(TERMS, replace(lots, instrument=quoted(lot_size=Decimal(5))))
+    assert "at most 5 " in denial.suggestion
+
+
+@pytest.mark.parametrize(("terms", "meaning"), [(TERMS, "its limit"), (STOP, "the price that triggers it")])
+def test_a_missing_price_is_explained(terms: OrderTerms, meaning: str) -> None:
+    (denial,) = denials(replace(terms, price=None), VIEW)
+    assert meaning in denial.message
 
 
 def test_the_rate_limit_says_when_the_next_order_fits() -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from app.domain.orders import OrderType
 from app.domain.venue_answers import VenueOrderStatus
+from app.lifecycle.accept import Refusal
 from app.lifecycle.advance import _claim
 from app.lifecycle.amend import Amended, AmendOutcome, AmendStored, Denied, NewTerms, NotOpen, amend
 from app.lifecycle.cancel import request_cancel
@@ -211,6 +212,66 @@ def test_what_the_stream_says_late_about_the_first_order_changes_nothing(house: 
     house.listen()
     order = house.order(order_id)
     assert (order.execution_state, order.alarm_code) == ("WORKING", None)
+
+
+def executed_after_all(house: House, order_id: UUID, quantity: int) -> None:
+    """The first venue order, which had ended and was replaced, has executed more than the venue had said."""
+    first = house.venue.with_client_id(str(order_id))[0]
+    first.status, first.cancelled_at = VenueOrderStatus.WORKING, None
+    house.venue._execute(first, Decimal(quantity), Decimal(150))
+    first.status = VenueOrderStatus.CANCELLED
+
+
+@pytest.mark.parametrize("executed_by_the_second", [0, 20])
+@pytest.mark.parametrize("streamed", [True, False])
+def test_a_late_fill_of_what_was_replaced_is_booked_and_what_stands_is_for_so_much_less(
+    house: House, executed_by_the_second: int, streamed: bool
+) -> None:
+    order_id = working(house, filled=30)
+    want(house, order_id, "151")
+    carried_out(house, order_id)
+    executed_after_all(house, order_id, 10)
+    house.listen()
+    if executed_by_the_second:
+        house.venue.fill(f"{order_id}-1", Decimal(executed_by_the_second), Decimal(151))
+    if streamed:
+        house.listen()
+    carried_out(house, order_id)
+    left = Decimal(60 - executed_by_the_second)
+    assert open_at_venue(house) == [(f"{order_id}-2", left)]
+    order = house.order(order_id)
+    assert (order.filled_quantity, order.alarm_code) == (100 - left, "LATE_FILL")
+    assert house.account() == (100_000 - 40 * 150 - executed_by_the_second * 151, left * 151)
+    house.venue.fill(f"{order_id}-2", left, Decimal(151))
+    house.listen()
+    assert house.state(order_id) == ("FILLED", "CLOSED") and executed(house) == HUNDRED
+
+
+def test_a_late_fill_of_what_was_replaced_is_booked_after_the_end_of_all_of_it(house: House) -> None:
+    order_id = working(house, filled=30)
+    want(house, order_id, "151")
+    carried_out(house, order_id)
+    request_cancel(house.api, order_id, TRADER, trader_id=house.trader_id)
+    carried_out(house, order_id)
+    assert house.state(order_id) == ("CANCELLED", "CLOSED")
+    executed_after_all(house, order_id, 10)
+    house.listen()
+    order = house.order(order_id)
+    assert (order.status, order.filled_quantity, order.alarm_code) == ("CANCELLED", Decimal(40), "LATE_FILL")
+    assert house.account() == (94_000, 0)
+
+
+def test_a_late_fill_of_what_was_replaced_that_is_too_much_halts_the_trader(house: House) -> None:
+    order_id = working(house)
+    want(house, order_id, "151")
+    carried_out(house, order_id)
+    house.venue.fill(f"{order_id}-1", HUNDRED, Decimal(151))
+    house.listen()
+    executed_after_all(house, order_id, 10)
+    house.listen()
+    assert "OVERFILL" in (house.order(order_id).alarm_code or "")
+    assert isinstance(house.submit(), Refusal)
+    assert house.account() == (84_900, 0), "what is more than was ordered is not booked: a person decides"
 
 
 @pytest.mark.parametrize("when", ["before", "after"])

@@ -6,8 +6,11 @@ from dataclasses import replace
 from decimal import Decimal
 from uuid import UUID
 
+import pytest
+
 from app.domain.venue_answers import Accepted, Execution, OrderReport, TradeUpdate, VenueOrderStatus
 from app.lifecycle import attention
+from app.lifecycle.accept import Refusal
 from app.lifecycle.advance import _claim
 from app.lifecycle.cancel import request_cancel
 from app.lifecycle.ports import UnknownVenue
@@ -208,6 +211,25 @@ def test_the_venues_wish_to_wait_is_kept(house: House) -> None:
     house.advance(order_id)
     order = house.order(order_id)
     assert order.due_at is not None and (order.due_at - order.updated_at).total_seconds() >= 1
+
+
+@pytest.mark.parametrize("event", ["trade_bust", "trade_correct"])
+@pytest.mark.parametrize("filled", [100, 40])
+def test_an_execution_that_the_venue_takes_back_halts_the_trader_and_mends_nothing(
+    house: House, event: str, filled: int
+) -> None:
+    order_id = house.submitted()
+    house.advance(order_id)
+    house.venue.fill(str(order_id), Decimal(filled), Decimal(150))
+    house.listen()
+    before = house.state(order_id), house.account(), house.sql_as_worker("SELECT * FROM fills")
+    ours = house.order(order_id).venue_order_id or ""
+    undone = TradeUpdate(event, report(order_id, ours, VenueOrderStatus.WORKING, filled - 30))
+    take_updates(house.worker, order_id, [undone, undone])
+    assert house.order(order_id).alarm_code == "TRADE_TAKEN_BACK"
+    assert (house.state(order_id), house.account(), house.sql_as_worker("SELECT * FROM fills")) == before
+    refused = house.submit()
+    assert isinstance(refused, Refusal) and f"our books {filled}" in refused.denials[0].message
 
 
 def test_an_overfill_cancels_what_is_left(house: House) -> None:
