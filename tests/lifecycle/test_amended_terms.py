@@ -12,8 +12,8 @@ import pytest
 
 from app.domain.acceptance import AcceptanceView, OrderTerms, order_value, reservation_price
 from app.domain.changes import Held, Verdict
-from app.domain.order_states import ExecutionState
-from app.domain.orders import Order, OrderStatus, OrderType, Side, TimeInForce
+from app.domain.order_states import ExecutionState, OrderStatus
+from app.domain.orders import Order, OrderType, Side, TimeInForce
 from app.lifecycle.amend import ONLY_FOR_NEW, AmendStored, Denied, NewTerms, amend
 from app.lifecycle.ports import Ports
 from tests.domain.orders import NOON, an_order
@@ -146,6 +146,6 @@ def test_a_second_wish_leaves_standing_what_the_first_wanted(house: House) -> No
     want(house, order_id, quantity=140)
     want(house, order_id, "151")
     order = house.order(order_id)
-    assert (order.amend_price, order.amend_quantity, order.reserved_cash) == (151, 140, 140 * 151)
+    assert (order.amend_price, order.amend_quantity, order.reserved_cash) == tuple(map(Decimal, (151, 140, 140 * 151)))
     carried_out(house, order_id)
-    assert (house.order(order_id).price, house.order(order_id).quantity) == (151, 140)
+    assert (house.order(order_id).price, house.order(order_id).quantity) == (Decimal(151), Decimal(140))

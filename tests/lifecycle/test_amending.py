@@ -240,8 +240,8 @@ def test_a_late_fill_of_what_was_replaced_is_booked_and_what_stands_is_for_so_mu
     left = Decimal(60 - executed_by_the_second)
     assert open_at_venue(house) == [(f"{order_id}-2", left)]
     order = house.order(order_id)
-    assert (order.filled_quantity, order.alarm_code) == (100 - left, "LATE_FILL")
-    assert house.account() == (100_000 - 40 * 150 - executed_by_the_second * 151, left * 151)
+    assert (order.filled_quantity, order.alarm_code) == (HUNDRED - left, "LATE_FILL")
+    assert house.account() == (Decimal(94_000 - executed_by_the_second * 151), left * 151)
     house.venue.fill(f"{order_id}-2", left, Decimal(151))
     house.listen()
     assert house.state(order_id) == ("FILLED", "CLOSED") and executed(house) == HUNDRED
@@ -258,7 +258,7 @@ def test_a_late_fill_of_what_was_replaced_is_booked_after_the_end_of_all_of_it(h
     house.listen()
     order = house.order(order_id)
     assert (order.status, order.filled_quantity, order.alarm_code) == ("CANCELLED", Decimal(40), "LATE_FILL")
-    assert house.account() == (94_000, 0)
+    assert house.account() == (Decimal(94_000), Decimal(0))
 
 
 def test_a_late_fill_of_what_was_replaced_that_is_too_much_halts_the_trader(house: House) -> None:
@@ -271,7 +271,9 @@ def test_a_late_fill_of_what_was_replaced_that_is_too_much_halts_the_trader(hous
     house.listen()
     assert "OVERFILL" in (house.order(order_id).alarm_code or "")
     assert isinstance(house.submit(), Refusal)
-    assert house.account() == (84_900, 0), "what is more than was ordered is not booked: a person decides"
+    assert house.account() == (Decimal(84_900), Decimal(0)), (
+        "what is more than was ordered is not booked: a person decides"
+    )
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
