@@ -281,6 +281,10 @@ class LocalStack:
         created = json.loads(said)
         return CreatedTrader(name=name, trader_id=created["trader_id"], api_key=created["api_key"])
 
+    def limit_trader(self, trader: CreatedTrader, *options: str) -> None:
+        """`trader limits` on the command line. Raises CannotStart when that fails."""
+        self._run_tool(["flask", "--app", "app", "trader", "limits", trader.trader_id, *options], "no limits were set")
+
     def create_key(self, trader: CreatedTrader, scopes: str) -> str:
         """One more key of the trader with these scopes, separated by commas. Raises CannotStart when that fails."""
         said = self._run_tool(

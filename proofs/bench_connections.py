@@ -17,7 +17,7 @@ import aiohttp
 import msgspec
 
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
-_VALIDATION = re.compile(rb"\r\nserver-timing:[^\r]*\bvalidation;dur=([\d.]+)", re.IGNORECASE)
+_TIMING = re.compile(rb"\r\nserver-timing: *validation;dur=([\d.]+), accept;dur=([\d.]+)", re.IGNORECASE)
 
 
 class BrokenConnection(Exception):
@@ -31,6 +31,8 @@ class Answer(msgspec.Struct):
     body: bytes
     validation_ms: float | None
     """What the server says its validation took, if it says so."""
+    server_accept_ms: float | None
+    """And the acceptance as a whole: validation, and the transaction with its commit."""
 
 
 class HttpConnection(asyncio.Protocol):
@@ -79,10 +81,9 @@ class HttpConnection(asyncio.Protocol):
         whole = end + 4 + int(length[1])
         if len(received) < whole or self._waiting is None:
             return
-        validation = _VALIDATION.search(received, 0, end)
-        answer = Answer(
-            int(received[9:12]), bytes(received[end + 4 : whole]), None if validation is None else float(validation[1])
-        )
+        timing = _TIMING.search(received, 0, end)
+        validation, accept = (None, None) if timing is None else (float(timing[1]), float(timing[2]))
+        answer = Answer(int(received[9:12]), bytes(received[end + 4 : whole]), validation, accept)
         del received[:whole]
         waiting, self._waiting = self._waiting, None
         if not waiting.done():

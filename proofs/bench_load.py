@@ -43,6 +43,7 @@ class Samples:
     event_to_client_ms: list[float] = field(default_factory=list)
     accept_ms: list[float] = field(default_factory=list)
     validation_ms: list[float] = field(default_factory=list)
+    server_accept_ms: list[float] = field(default_factory=list)
     cancel_ms: list[float] = field(default_factory=list)
 
 
@@ -107,6 +108,14 @@ class Trader:
         if self.recording:
             self.samples.submit_to_filled_ms.append((followed.filled_at - sent_at) * 1000)
 
+    async def submit_only(self, sent_at: float) -> None:
+        """Submit an order that would rest, and return when it is accepted; nothing is waited for after that."""
+        number = next(self._numbers)
+        symbol, quantity = SYMBOLS[number % len(SYMBOLS)], 1 + number % _QUANTITIES
+        price = self._price(symbol, "BUY", at_once=False)
+        body = f'{{"symbol":"{symbol}","side":"BUY","quantity":{quantity},"order_type":"LIMIT","price":"{price}"}}'
+        await self._send(number, body, sent_at)
+
     async def submit_and_cancel(self, sent_at: float) -> None:
         """Submit an order that rests, cancel it once the venue has it, and return when it is cancelled."""
         number = next(self._numbers)
@@ -135,6 +144,8 @@ class Trader:
             self.samples.accept_ms.append((time.monotonic() - sent_at) * 1000)
             if answer.validation_ms is not None:
                 self.samples.validation_ms.append(answer.validation_ms)
+            if answer.server_accept_ms is not None:
+                self.samples.server_accept_ms.append(answer.server_accept_ms)
         order_id = _decode_id(answer.body).id
         return order_id, self._followed.setdefault(order_id, _Followed())
 
@@ -209,6 +220,23 @@ class Load:
                 # Timed from when it was due: a late generator must not make the system look better.
                 cancels = draw.random() < cancel_share
                 group.create_task(trader.submit_and_cancel(due) if cancels else trader.submit(due))
+
+    async def steady_intake(self, per_second: float, seconds: float, seed: int) -> None:
+        """Send orders at random times and wait for nothing but their acceptance."""
+        draw = Random(seed)
+        begin = due = time.monotonic()
+        async with asyncio.timeout(seconds + _SETTLE_SECONDS), asyncio.TaskGroup() as group:
+            for trader in itertools.cycle(self._traders):
+                due += draw.expovariate(per_second)
+                if due > begin + seconds:
+                    break
+                await asyncio.sleep(max(0.0, due - time.monotonic()))
+                group.create_task(trader.submit_only(due))
+
+    def forget_samples(self) -> None:
+        """Begin anew with what is measured."""
+        for trader in self._traders:
+            trader.samples = Samples()
 
     async def one_by_one(self, count: int) -> None:
         """Submit `count` orders, each after the one before was filled."""
