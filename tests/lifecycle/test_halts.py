@@ -5,15 +5,19 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from contextlib import closing
+from decimal import Decimal
+from uuid import UUID
 
 import psycopg2
 import pytest
 
 from app.domain.changes import Held, Verdict
 from app.domain.halts import HaltScope
+from app.domain.venue_answers import Execution, OrderReport, TradeUpdate, VenueOrderStatus
 from app.lifecycle.accept import AcceptedOrder, Refusal
 from app.lifecycle.advance import _claim
 from app.lifecycle.halts import cancel_what_is_halted, impose, lift
+from app.lifecycle.reconcile import take_updates
 from app.lifecycle.send import Leaving, send
 from app.storage.halts import GATE_KEY
 from proofs.fake_venue import Fault
@@ -223,3 +227,63 @@ def test_a_send_that_waits_for_a_halt_at_the_gate_sees_it(house: House) -> None:
     sending.join(10)
     assert house.state(order_id) == ("CANCELLED", "CLOSED")
     assert submits(house) == 0
+
+
+HUNDRED = Decimal(100)
+
+
+def said(
+    house: House, order_id: UUID, venue_order_id: str, filled: int, execution: tuple[int, int] | None = None
+) -> TradeUpdate:
+    """The stream's word: so much is filled, and perhaps one execution (cumulative, quantity)."""
+    status = VenueOrderStatus.WORKING if filled < 100 else VenueOrderStatus.FILLED
+    report = OrderReport(venue_order_id, str(order_id), "AAPL", "BUY", HUNDRED, status, "", Decimal(filled))
+    if execution is None:
+        return TradeUpdate("new", report)
+    cumulative, quantity = map(Decimal, execution)
+    return TradeUpdate("fill", report, Execution(venue_order_id, cumulative, quantity, Decimal(150), house.clock.now()))
+
+
+@pytest.mark.parametrize(
+    ("second_order", "filled", "execution", "code"),
+    [
+        (False, 60, (110, 110), "OVERFILL"),
+        (False, 101, None, "OVERFILL"),
+        (False, 60, (50, 30), "FILL_CONTRADICTS"),
+        (False, 60, (60, 50), "FILL_CONTRADICTS"),
+        (True, 10, (10, 10), "SECOND_VENUE_ORDER"),
+    ],
+)
+def test_an_order_executed_beyond_its_quantity_or_twice_halts_its_trader_in_the_same_transaction(
+    house: House, second_order: bool, filled: int, execution: tuple[int, int] | None, code: str
+) -> None:
+    order_id, waiting = house.submitted(), house.submitted()
+    house.advance(order_id)
+    house.venue.fill(str(order_id), Decimal(60), Decimal(150))
+    house.listen()
+    ours = house.order(order_id).venue_order_id or ""
+    before = house.account()[0]
+    take_updates(
+        house.worker, order_id, [said(house, order_id, "another" if second_order else ours, filled, execution)]
+    )
+    assert code in (house.order(order_id).alarm_code or "")
+    assert house.account()[0] == before, "what cannot be is not booked"
+    assert house.sql("SELECT scope, code FROM halts WHERE lifted_at IS NULL") == [("TRADER", code)]
+    assert isinstance(house.submit(), Refusal)
+    house.sweep(1)
+    assert house.state(waiting) == ("CANCELLED", "CLOSED") and submits(house) == 1
+    rows = house.as_worker(
+        "SELECT error_code, reason FROM execution_logs WHERE chain_id = %s AND action = 'HALTED'", house.trader_id
+    )
+    assert [row[0] for row in rows] == [code] and str(order_id) in str(rows[0][1])
+
+
+@pytest.mark.parametrize(("second_order", "filled"), [(True, 0), (False, 60)])
+def test_what_executed_nothing_more_halts_nobody(house: House, second_order: bool, filled: int) -> None:
+    order_id = house.submitted()
+    house.advance(order_id)
+    house.venue.fill(str(order_id), Decimal(60), Decimal(150))
+    house.listen()
+    ours = house.order(order_id).venue_order_id or ""
+    take_updates(house.worker, order_id, [said(house, order_id, "another" if second_order else ours, filled)])
+    assert house.sql("SELECT * FROM halts") == []
