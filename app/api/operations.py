@@ -7,20 +7,22 @@ from typing import Any, cast
 from uuid import UUID
 
 import msgspec
-from flask import Response, current_app
+from flask import Response, current_app, g
 
 from app.api import shapes
 from app.api.answers import answer
 from app.api.authentication import Caller
 from app.api.bodies import no_fields, raw_body
 from app.api.description import Operation, described
+from app.api.intake import Intake
 from app.api.orders import attended
-from app.api.problems import not_found
+from app.api.problems import Problem, not_found
 from app.api.query import Query
 from app.api.routes import ADMIN, blueprint, enter
 from app.domain.audit_chain import time_text
 from app.domain.changes import Actor
 from app.domain.documents import Json
+from app.lifecycle.accept import refuse
 from app.lifecycle.attention import abandon, retry
 from app.observability.overview import Overview
 from app.observability.request_metrics import delivery_percentiles
@@ -209,7 +211,9 @@ def retry_for_trader(order_id: UUID) -> Response:
     """
     desk, caller = enter(ADMIN)
     no_fields(raw_body())
-    return attended(retry(desk.ports, order_id, _administrator(caller), trader_id=_owner(order_id)))
+    owner = _owner(order_id)
+    outcome = retry(desk.ports, order_id, _administrator(caller), trader_id=owner)
+    return attended(outcome, lambda problem: _audited(desk, caller, owner, order_id, problem))
 
 
 @blueprint.post("/admin/orders/<uuid:order_id>/acknowledge")
@@ -231,11 +235,21 @@ def acknowledge_for_trader(order_id: UUID) -> Response:
     """
     desk, caller = enter(ADMIN)
     no_fields(raw_body())
-    return attended(abandon(desk.ports, order_id, _administrator(caller), trader_id=_owner(order_id)))
+    owner = _owner(order_id)
+    outcome = abandon(desk.ports, order_id, _administrator(caller), trader_id=owner)
+    return attended(outcome, lambda problem: _audited(desk, caller, owner, order_id, problem))
 
 
 def _overview() -> Overview:
     return cast("Callable[[], Overview]", current_app.extensions[EXTENSION])()
+
+
+def _audited(desk: Intake, caller: Caller, owner: UUID, order_id: UUID, problem: Problem) -> Problem:
+    """The problem, once the chain of the order's trader holds that the administrator was refused."""
+    who = _administrator(caller)
+    received_at = who.received_at or desk.ports.clock.now()
+    refuse(desk.ports, owner, problem.denials, who, received_at, order_id=order_id)
+    return problem
 
 
 def _owner(order_id: UUID) -> UUID:
@@ -246,7 +260,7 @@ def _owner(order_id: UUID) -> UUID:
 
 
 def _administrator(caller: Caller) -> Actor:
-    return Actor(f"administrator:{caller.trader_id}", caller.key_prefix)
+    return Actor(f"administrator:{caller.trader_id}", caller.key_prefix, g.get("received_at"))
 
 
 def _processes(seen: Overview) -> list[Json] | None:

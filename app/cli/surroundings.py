@@ -130,9 +130,9 @@ def administration() -> Iterator[Administration]:
 
 
 def administrator() -> Actor:
-    """Whoever runs the command, as the audit log names it."""
+    """Whoever runs the command, as the audit log names it; the command reached us now."""
     try:
         name = getpass.getuser()
     except (KeyError, OSError):  # a container's user need not have a name
         name = "unknown"
-    return Actor(f"administrator:{name}", "command line")
+    return Actor(f"administrator:{name}", "command line", datetime.now(UTC))

@@ -9,8 +9,9 @@ from datetime import UTC, datetime
 import click
 from flask.cli import AppGroup
 
-from app.cli.surroundings import command, database, surroundings
+from app.cli.surroundings import administration, command, database, surroundings
 from app.domain.documents import time_or_none
+from app.lifecycle.venue_keys import keep_credentials, remove_credentials
 from app.sealed import SecretsKeys, new_key
 from app.settings import SettingsError
 from app.storage.venue_credentials import PostgresVenueCredentials
@@ -28,8 +29,9 @@ def set_credentials(venue: str) -> None:
     """Seal a venue's credentials: on standard input, two lines, the key id and the secret key."""
     keys = _keys()
     given = VenueCredentials(_line("key id"), _line("secret key"))
-    with database("owner") as owner:
-        PostgresVenueCredentials(owner).store(sealed(venue, given, keys, datetime.now(UTC)))
+    with database("owner") as owner, administration() as admin:
+        store = PostgresVenueCredentials(owner)
+        keep_credentials(admin, store, sealed(venue, given, keys, datetime.now(UTC)), "They were set.")
     click.echo(f"the credentials of {venue} are sealed; processes that start from now on use them")
 
 
@@ -47,8 +49,8 @@ def list_credentials() -> None:
 @command
 def remove(venue: str) -> None:
     """Forget a venue's credentials."""
-    with database("owner") as owner:
-        removed = PostgresVenueCredentials(owner).remove(venue)
+    with database("owner") as owner, administration() as admin:
+        removed = remove_credentials(admin, PostgresVenueCredentials(owner), venue)
     click.echo(f"{venue} {'has no credentials here any more' if removed else 'had no credentials here'}")
 
 
@@ -57,13 +59,14 @@ def remove(venue: str) -> None:
 def reseal() -> None:
     """Seal all of them anew with the first key that is set: the last step before an old key is thrown away."""
     keys, count = _keys(), 0
-    with database("owner") as owner:
+    with database("owner") as owner, administration() as admin:
         store = PostgresVenueCredentials(owner)
         for one in store.all():
             try:
-                store.store(sealed(one.venue, opened(one, keys), keys, datetime.now(UTC)))
+                anew = sealed(one.venue, opened(one, keys), keys, datetime.now(UTC))
             except NoCredentials as error:
                 raise click.ClickException(str(error)) from None
+            keep_credentials(admin, store, anew, "The same ones were sealed with another key.")
             count += 1
     click.echo(f"{count} sealed anew")
 

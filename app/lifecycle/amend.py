@@ -96,14 +96,14 @@ def amend(ports: Ports, order_id: UUID, actor: Actor, wanted: NewTerms, *, trade
             return Verdict(Denied(tuple(failed)))
         record = Record(ports, held, actor)
         reserved, bound = reservation_price(terms, view) or ZERO, price_bound(terms, view)
-        if order.execution_state is ExecutionState.QUEUED:
-            record.happened(happened.Amended(record.now, quantity, price, reserved, bound))
+        version, done = view.limits.version, order.execution_state is ExecutionState.QUEUED
+        if done:
+            record.happened(happened.Amended(record.now, quantity, price, reserved, bound), limits_version=version)
         else:
-            record.happened(happened.AmendWanted(record.now, quantity, price, reserved, bound))
+            record.happened(happened.AmendWanted(record.now, quantity, price, reserved, bound), limits_version=version)
         to_wake, changes = record.order, record.changes()
         if more > 0:
             changes.session = replace(view.session, notional=view.session.notional + more)
-        done = order.execution_state is ExecutionState.QUEUED
         return Verdict(Amended(to_wake) if done else AmendStored(to_wake), changes)
 
     outcome = ports.store.amend(order_id, trader_id, lambda order: terms_of(order, wanted), decide)

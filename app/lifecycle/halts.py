@@ -128,6 +128,7 @@ def _entry(desk: HaltDesk, chain: ChainHead, halt: Halt, action: str, reason: st
             "trader_id": halt.trader_id,
             "actor": desk.actor.name,
             "credential": desk.actor.credential,
+            "received_at": desk.actor.received_at,
             "action": action,
             "symbol": halt.symbol,
             "reason": reason,

@@ -6,6 +6,7 @@ and an event of the trader's feed, so that none can be forgotten.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from uuid import UUID, uuid5
@@ -78,8 +79,12 @@ class Record:
         sent_at: datetime | None = None,
         venue_at: datetime | None = None,
         actor: Actor | None = None,
+        limits_version: int | None = None,
     ) -> None:
-        """Apply the event, with everything that belongs to it. `venue_at` is the venue's own time of it."""
+        """Apply the event, with everything that belongs to it. `venue_at` is the venue's own time of it.
+
+        `limits_version` is of the trader's limits that allowed it, where rules were asked.
+        """
         self._events += 1
         before = self._changes.order
         after = before.apply(event)
@@ -100,6 +105,8 @@ class Record:
             sent_at=sent_at,
             venue_at=venue_at,
             fill=fill,
+            limits_version=limits_version,
+            details=_other_terms(before, event) if action == "AMENDED" else None,
         )
         self._feed(name, fill, reason)
 
@@ -150,6 +157,8 @@ class Record:
             "id": self._ports.ids.new(),
             "trader_id": order.trader_id,
             "actor": self._actor.name,
+            "credential": self._actor.credential,
+            "received_at": self._actor.received_at,
             "action": "HALTED",
             "symbol": order.symbol,
             "error_code": code,
@@ -245,8 +254,11 @@ class Record:
                 "id": self._ports.ids.new(),
                 "trader_id": order.trader_id,
                 "actor": self._actor.name,
+                "credential": self._actor.credential,
+                "received_at": self._actor.received_at,
                 "action": action,
                 "order_id": order.id,
+                "parent_id": entry.id,
                 "status": order.status,
                 "execution_state": order.execution_state,
                 "symbol": order.symbol,
@@ -255,6 +267,8 @@ class Record:
                 "order_type": order.order_type,
                 "price": order.price,
                 "time_in_force": order.time_in_force,
+                "filled_quantity": order.filled_quantity,
+                "stop_loss": order.stop_loss if action == "SUBMITTED" else None,
                 "venue": order.venue,
                 "reason": f"Exit of order {entry.id}.",
                 "timestamp": self.now,
@@ -279,6 +293,8 @@ class Record:
         sent_at: datetime | None = None,
         venue_at: datetime | None = None,
         fill: FillRow | None = None,
+        limits_version: int | None = None,
+        details: str | None = None,
     ) -> None:
         order, who = self._changes.order, actor or self._actor
         fields: dict[str, object] = {
@@ -303,6 +319,8 @@ class Record:
             "retry_attempt": order.attempts - 1 if order.attempts else None,
             "error_code": error_code,
             "reason": reason,
+            "limits_version": limits_version,
+            "details": details,
             "parent_id": order.parent_id,
             "received_at": who.received_at,
             "sent_at": sent_at,
@@ -364,6 +382,17 @@ def _fill_document(fill: FillRow, venue: str) -> Json:
         "commission": plain(fill.commission),
         "timestamp": time_text(fill.executed_at),
     }
+
+
+def _other_terms(before: Order, event: OrderEvent) -> str | None:
+    """Of an order that changes: the terms it had, and those that are wanted or hold from now on."""
+    if not isinstance(event, order_events.AmendWanted | order_events.Amended):
+        return None
+    terms = {
+        "before": {"quantity": plain(before.quantity), "price": None if before.price is None else plain(before.price)},
+        "after": {"quantity": plain(event.quantity), "price": None if event.price is None else plain(event.price)},
+    }
+    return json.dumps(terms, sort_keys=True, separators=(",", ":"))
 
 
 def _names(before: Order, after: Order, event: OrderEvent) -> tuple[str, str]:

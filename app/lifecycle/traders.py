@@ -226,6 +226,7 @@ def trader_entry(
             "trader_id": trader_id,
             "actor": admin.actor.name,
             "credential": admin.actor.credential,
+            "received_at": admin.actor.received_at,
             "action": action,
             # a text: its bytes are what the hash covers, and the column keeps them as they are
             "details": json.dumps(details, sort_keys=True, separators=(",", ":")),

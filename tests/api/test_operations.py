@@ -130,6 +130,12 @@ def test_an_administrator_gives_an_order_another_try_and_the_log_names_who(
     assert retried["actor"] == f"administrator:{admin.trader_id}"
     assert retried["trader_id"] == str(ann.trader_id)
     problem_of(admin.post(f"/admin/orders/{order['id']}/retry"), 409, "NEEDS_NO_ATTENTION")
+    assert house.refusals(admin) == []
+    (refused,) = house.rows(
+        "SELECT error_code, actor, received_at IS NOT NULL FROM execution_logs WHERE chain_id = %s AND order_id = %s",
+        ann.trader_id, order["id"],
+    )  # fmt: skip
+    assert refused == ("NEEDS_NO_ATTENTION", f"administrator:{admin.trader_id}", True)
 
 
 def test_an_administrator_gives_an_order_up(house: House, ann: Client, admin: Client) -> None:
