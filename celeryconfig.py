@@ -3,13 +3,14 @@ late or doubled, so these settings aim at speed and at never standing still, not
 
 from kombu.entity import Queue
 
+from app.redis_transport import tls_of, transport_of
 from app.settings import load_settings_or_exit
 
 _settings = load_settings_or_exit()
 
 broker_url = _settings.celery_broker_url
-if broker_url.startswith("redis://"):
-    broker_transport = "app.redis_transport:Transport"  # the same, cheaper
+broker_transport = transport_of(broker_url)  # Redis: cheaper, and it drops whatever is no message of ours
+broker_use_ssl = tls_of(broker_url)  # a rediss:// without further words would take any certificate
 broker_connection_retry_on_startup = True  # a worker that starts before its broker waits instead of ending
 broker_connection_max_retries = None  # … for as long as it takes: Redis may be away for minutes
 broker_transport_options = {

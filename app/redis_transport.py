@@ -11,9 +11,10 @@ sooner by the order's due time (I2). So taken messages are only remembered by th
 from __future__ import annotations
 
 import logging
+import ssl
 from typing import Any
 
-from kombu.transport import redis, virtual
+from kombu.transport import TRANSPORT_ALIASES, redis, virtual
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from app.task_messages import is_ours
@@ -66,13 +67,44 @@ class Channel(redis.Channel):
         return super()._connparams(asynchronous)  # type: ignore[no-untyped-call] # as above
 
 
-class Transport(redis.Transport):
-    """The transport for redis:// brokers. It delivers what Surefill's processes have sent, and nothing else."""
+class SentinelChannel(Channel, redis.SentinelChannel):
+    """The same, to whichever server the sentinels name."""
 
-    Channel = Channel
+
+class _OnlyOurs(redis.Transport):
+    """Delivers what Surefill's processes have sent, and nothing else."""
 
     def _deliver(self, message: object, queue: object) -> None:
         if not is_ours(message):
             log.error("a message that is none of ours was dropped from the queue %s", queue)
             return
         super()._deliver(message, queue)  # type: ignore[no-untyped-call] # kombu has no types
+
+
+class Transport(_OnlyOurs):
+    """The transport for redis:// and rediss:// brokers."""
+
+    Channel = Channel
+
+
+class SentinelTransport(_OnlyOurs, redis.SentinelTransport):
+    """The transport for sentinel:// brokers."""
+
+    Channel = SentinelChannel
+
+
+_OF_SENTINELS = "app.redis_transport:SentinelTransport"
+# kombu takes the transport from the address again when one sentinel is away and it turns to the next
+TRANSPORT_ALIASES["sentinel"] = _OF_SENTINELS
+
+
+def transport_of(broker_url: str) -> str | None:
+    """Celery's `broker_transport`; None: the one that kombu has for the address."""
+    if broker_url.startswith(("redis://", "rediss://")):
+        return "app.redis_transport:Transport"
+    return _OF_SENTINELS if broker_url.startswith("sentinel://") else None
+
+
+def tls_of(broker_url: str) -> dict[str, Any] | None:
+    """Celery's `broker_use_ssl`: the server has to prove who it is. `ssl_…` words in the address come first."""
+    return {"ssl_cert_reqs": ssl.CERT_REQUIRED} if broker_url.startswith("rediss://") else None

@@ -23,6 +23,7 @@ from math import ceil
 from uuid import UUID
 
 from app.domain.changes import LostRace
+from app.observability.request_metrics import FAILED_SIGN_INS
 from app.storage.api_keys import KEY_PREFIX, Identity, PostgresApiKeys
 from app.storage.transaction import DatabaseUnavailable
 
@@ -130,6 +131,7 @@ class SignIns:
         prefix = key[:SHOWN_OF_KEY] if key.startswith(KEY_PREFIX) else ""
         with self._lock:
             self.failed += 1
+            FAILED_SIGN_INS.inc()
             counted = [(self._addresses.add(place, now), self._addresses.limit())]
             if prefix:
                 counted.append((self._prefixes.add(prefix, now), self._prefixes.limit()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import re
 import threading
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -11,8 +12,10 @@ from typing import cast
 from uuid import UUID, uuid4
 
 import pytest
+from prometheus_client import generate_latest
 
 from app import sign_ins as module
+from app.observability.request_metrics import collected
 from app.sign_ins import (
     FAILURES_PER_ADDRESS,
     FAILURES_PER_PREFIX,
@@ -89,7 +92,14 @@ def sign() -> Sign:
     return Sign()
 
 
+def _counted(metrics: bytes) -> float:
+    """What /metrics says of failed sign-ins."""
+    (line,) = re.findall(rb"^surefill_failed_sign_ins_total (.+)$", metrics, re.MULTILINE)
+    return float(line)
+
+
 def test_an_address_that_fails_too_often_is_told_when_to_come_back(sign: Sign) -> None:
+    before = generate_latest(collected())
     sign.fail("x", times=FAILURES_PER_ADDRESS)
     sign.clock += 20
     assert sign.is_limited("x") == WINDOW_SECONDS - 20
@@ -97,6 +107,7 @@ def test_an_address_that_fails_too_often_is_told_when_to_come_back(sign: Sign) -
     sign.clock += WINDOW_SECONDS - 20
     sign.fail("x")
     assert sign.ins.failed == FAILURES_PER_ADDRESS + 3
+    assert _counted(generate_latest(collected())) - _counted(before) == FAILURES_PER_ADDRESS + 3
 
 
 def test_keys_that_begin_alike_are_counted_together_from_everywhere(sign: Sign) -> None:

@@ -36,6 +36,11 @@ DELIVERY_SECONDS = Histogram(
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10),
     registry=_registry,
 )
+FAILED_SIGN_INS = Counter(
+    "surefill_failed_sign_ins",
+    "Requests and live connections with a key that is malformed, unknown, revoked or expired, or a wrong signature.",
+    registry=_registry,
+)
 SOCKETS = Gauge("surefill_sockets", "Live connections that are open.", multiprocess_mode="livesum", registry=_registry)
 # a route that has never failed shows its zero, so that a rate over it is a number
 _children: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
