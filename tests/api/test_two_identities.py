@@ -12,17 +12,16 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
-from uuid import UUID
 
 import pytest
 from werkzeug.test import TestResponse
 
 from app.api.description import operation_of
+from tests.api.canaries import marked_trader, rows_of
 from tests.api.house import LIMIT_ORDER, Client, House, problem_of
 
 ABSENT = "00000000-0000-7000-8000-000000000000"
 SCOPES = ("trade", "read", "admin", "compliance")
-ORDER = {"idempotency": "canary-ann-idempotency", "venue_order": "canary-ann-venue-order"}
 CASH = "918273.645"
 """Ann's: no other trader's figures are made of it."""
 
@@ -166,41 +165,9 @@ class Ann:
 
 @pytest.fixture
 def anns(house: House) -> Ann:
-    """Orders in several states, a fill, an event, audit rows, a refusal: each with something to recognise it by."""
-    ann = house.trader("Canary-Ann", CASH)
-    order = ann.order(key=ORDER["idempotency"], quantity="7")
-    with house.working() as worker:
-        worker.send(order)
-        worker.fill(order, "3", "150.07")
-        failed = ann.order(key="canary-ann-second", quantity="9")
-        worker.fail(failed)
-    queued = ann.order(key="canary-ann-third", quantity="11")
-    assert ann.submit(symbol="AAPL", quantity="99999999").status_code == 422
-    ids = {str(ann.trader_id), order["id"], failed["id"], queued["id"]}
-    for table, column in (
-        ("fills", "id"), ("execution_logs", "id"), ("orders", "venue_order_id"), ("fills", "execution_id"),
-        ("execution_logs", "chain_id"), ("traders", "name"),
-    ):  # fmt: skip
-        where = "id" if table == "traders" else "trader_id"
-        ids |= {
-            str(value) for (value,) in house.rows(f"SELECT {column} FROM {table} WHERE {where} = %s", ann.trader_id)
-        }
-    (cash,) = house.rows("SELECT cash, reserved FROM accounts WHERE trader_id = %s", ann.trader_id)
-    texts = {*ids, ann.key, ann.key[:11], "canary-ann", "Canary-Ann", "918273", str(cash[0].normalize())} - {"None"}
-    traces = tuple(text.encode() for text in sorted(texts) if len(text) > 5)
-    return Ann(ann, order["id"], traces)
-
-
-def _state(house: House, trader_id: UUID) -> list[Any]:
-    """Everything that is Ann's."""
-    return [
-        house.rows(f"SELECT t::text FROM {table} t WHERE {key} = %s ORDER BY 1", trader_id)
-        for table, key in (
-            ("traders", "id"), ("accounts", "trader_id"), ("orders", "trader_id"), ("fills", "trader_id"),
-            ("positions", "trader_id"), ("order_events", "trader_id"), ("execution_logs", "trader_id"),
-            ("order_attempts", "trader_id"), ("event_counters", "trader_id"),
-        )
-    ]  # fmt: skip
+    """Ann's are the texts that a trader of the same kind does not have."""
+    ann = marked_trader(house, "Ann", CASH)
+    return Ann(ann.client, ann.order_ids[0], tuple(ann.traces_beside(marked_trader(house, "Zoe", "123456.75"))))
 
 
 def _bytes_of(answer: TestResponse) -> bytes:
@@ -217,7 +184,7 @@ def _asked_for(ann: Ann) -> Iterator[dict[str, str]]:
 
 
 def test_nothing_of_another_trader_is_in_any_byte_of_any_answer(house: House, ben: Client, anns: Ann) -> None:
-    before = _state(house, anns.client.trader_id)
+    before = rows_of(house, anns.client.trader_id)
     cursor = (anns.client.get("/orders", limit=1).json or {})["next_cursor"]
     for route in ROUTES:
         if route.shows_others:
@@ -230,7 +197,7 @@ def test_nothing_of_another_trader_is_in_any_byte_of_any_answer(house: House, be
                     dataclasses.replace(route, method=method),
                     path,
                     query_string=query,
-                    headers={"Idempotency-Key": ORDER["idempotency"]},
+                    headers={"Idempotency-Key": "canary-ann-idempotency"},
                 )
                 said = _bytes_of(answer)
                 asked = [value.encode() for value in query.values()]
@@ -239,7 +206,7 @@ def test_nothing_of_another_trader_is_in_any_byte_of_any_answer(house: House, be
                         continue  # a refusal may say back what it was asked for
                     assert trace not in said, (route.label, query, trace)
                 assert answer.status_code < 500, route.label
-    assert _state(house, anns.client.trader_id) == before
+    assert rows_of(house, anns.client.trader_id) == before
 
 
 @pytest.mark.parametrize("route", NAMES_ONE, ids=lambda route: route.label)
@@ -249,15 +216,15 @@ def test_what_is_not_yours_is_not_there(house: House, ben: Client, anns: Ann, ro
     if route.shows_others:
         problem_of(_call(ben, route, route.path(order_id=anns.order_id, halt_id=anns.order_id)), 403, "SCOPE_MISSING")
         return
-    before = _state(house, anns.client.trader_id)
+    before = rows_of(house, anns.client.trader_id)
     foreign = problem_of(_call(ben, route, route.path(order_id=anns.order_id)), 404, "NOT_FOUND")
     absent = problem_of(_call(ben, route), 404, "NOT_FOUND")
     assert {**foreign, "request_id": ""} == {**absent, "request_id": ""}
-    assert _state(house, anns.client.trader_id) == before
+    assert rows_of(house, anns.client.trader_id) == before
 
 
 def test_the_same_idempotency_key_is_another_order_for_another_trader(ben: Client, anns: Ann) -> None:
-    answer = ben.submit(key=ORDER["idempotency"], quantity="7")
+    answer = ben.submit(key="canary-ann-idempotency", quantity="7")
     assert answer.status_code == 201
     assert "Idempotent-Replayed" not in answer.headers
     assert not [trace for trace in anns.traces if trace in _bytes_of(answer) and trace != b"canary-ann"]
@@ -299,7 +266,7 @@ HOSTILE = [
 
 
 def test_hostile_text_in_addresses_and_queries_is_only_text(house: House, ben: Client, anns: Ann) -> None:
-    before = _state(house, anns.client.trader_id)
+    before = rows_of(house, anns.client.trader_id)
     for text, route in itertools.product(HOSTILE, ROUTES):
         if route.method != "GET":
             continue
@@ -315,7 +282,7 @@ def test_hostile_text_in_addresses_and_queries_is_only_text(house: House, ben: C
             assert "Set-Cookie" not in answer.headers, (route.label, path)
             if answer.mimetype == "text/html":
                 assert b"<script>alert(1)" not in said, (route.label, path)
-    assert _state(house, anns.client.trader_id) == before
+    assert rows_of(house, anns.client.trader_id) == before
 
 
 @pytest.mark.parametrize("name", ["Idempotency-Key", "X-Request-Id", "Confirm-Duplicate", "If-None-Match", "Accept"])
