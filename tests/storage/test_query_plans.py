@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 import pytest
 
+from app.storage import api_keys, audit_reads, halts, log_sequence, orders, report_reads, venue_books
+from app.storage.audit_reads import Wanted, log_page
 from app.storage.order_store import READ_FOR_ACCEPTANCE
+from app.storage.transaction import Statement
 from tests.storage.clusters import Cluster, Database
 from tests.storage.sessions import Session
 
@@ -20,6 +24,8 @@ ORDERS_EACH = 100
 ME = UUID(int=20)
 OTHER = UUID(int=21)
 NO_ORDER = UUID(int=0)
+NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
+VENUES_CHAIN = UUID(int=99)
 
 _DATA = f"""
 INSERT INTO traders (id, name, created_at, updated_at)
@@ -53,6 +59,18 @@ INSERT INTO order_events (trader_id, seq, order_id, event, payload, recorded_at)
 INSERT INTO execution_logs (id, chain_id, chain_seq, previous_hash, hash, trader_id, actor, action, order_id, timestamp,
     software_version, created_at)
   SELECT id, id, 1, '', '', trader_id, 'trader', 'SUBMITTED', id, created_at, '1', created_at FROM orders;
+-- What is over: halts that were lifted, nonces and uses of keys, exits, orphans that are known.
+INSERT INTO halts (id, scope, trader_id, code, reason, cancel_exits, halted_by, created_at, lifted_at, lifted_by,
+    lift_reason)
+  SELECT gen_random_uuid(), 'TRADER', id, 'OPERATOR', 'r', false, 'op', now(), now(), 'op', 'r'
+  FROM trading, generate_series(1, {ORDERS_EACH});
+INSERT INTO request_nonces (key_id, trader_id, nonce, expires_at)
+  SELECT id, trader_id, repeat('n', 16), now() + interval '1 h' FROM api_keys;
+INSERT INTO api_key_uses (key_id, trader_id, last_used_at) SELECT id, trader_id, now() FROM api_keys;
+INSERT INTO execution_logs (id, chain_id, chain_seq, previous_hash, hash, actor, action, venue, venue_order_id,
+    error_code, timestamp, software_version, created_at)
+  SELECT gen_random_uuid(), '{VENUES_CHAIN}', n, '', '', 'comparison', 'ALARMED', 'ALPACA', n::text, 'ORPHAN',
+    now() - interval '1 year', '1', now() FROM generate_series(1, 3000) n;
 """
 
 
@@ -142,6 +160,12 @@ QUERIES = {
         "order_events_pkey",
         ["trader_id =", "seq >"],
     ),
+    "an order's events": (
+        f"SELECT payload FROM order_events WHERE order_id = '{NO_ORDER}' ORDER BY seq",
+        "idx_order_events_order",
+        ["order_id ="],
+    ),
+    "the exits of an order": (f"SELECT * FROM orders WHERE parent_id = '{NO_ORDER}'", "idx_orders_parent", []),
     "account": ("SELECT * FROM accounts", "accounts_pkey", [MINE]),
     "positions": ("SELECT * FROM positions", "positions_pkey", [MINE]),
     "a position": ("SELECT * FROM positions WHERE symbol = 'S7'", "positions_pkey", [MINE, "symbol ="]),
@@ -269,3 +293,102 @@ def test_the_best_resting_order_is_the_first_of_its_index(session: Begin) -> Non
     )
     (scan,) = [node for node in nodes if node.get("Index Name")]
     assert scan["Index Name"] == "idx_orders_resting"
+
+
+# Statements as they are sent, with values; the trader of the session is the one who asks.
+_TIMES = ["'2026-01-05 12:00:50Z'", "'2026-01-05 12:01:10Z'"]
+_ME = f"'{ME}'"
+OF_THE_API = {
+    "a report's executions": (report_reads.FILLS, [_ME, *_TIMES, f"'{NO_ORDER}'", "100"]),
+    "a report's ends and refusals": (report_reads.NOT_EXECUTED, [_ME, *_TIMES, "0", "100"]),
+    "how long a report is": (report_reads.COUNT, [_ME, *_TIMES, "100"]),
+    "a nonce": (api_keys.TAKE_NONCE, [f"'{NO_ORDER}'", _ME, "repeat('n', 16)", "now()"]),
+    "an order that is locked": (orders.LOCK_AND_READ, [f"'{NO_ORDER}'"]),
+}
+OF_COMPLIANCE = {
+    "the log": (log_page(Wanted(), None, 50).statement, ["50"]),
+    "the log, further on": (log_page(Wanted(), (NOON, 1), 50).statement, [_TIMES[0], "1", "50"]),
+    "the log of a time": (log_page(Wanted(since=NOON, until=NOON), None, 50).statement, [*_TIMES, "50"]),
+    "a trader's log": (log_page(Wanted(trader_id=ME), None, 50).statement, [_ME, "50"]),
+    "a trader's log, further on": (
+        log_page(Wanted(trader_id=ME), (NOON, 1), 50).statement,
+        [_ME, _TIMES[0], "1", "50"],
+    ),
+    "an order's log": (log_page(Wanted(order_id=NO_ORDER), None, 50).statement, [f"'{NO_ORDER}'", "50"]),
+    "a page of the chains": (audit_reads.PAGE, [f"'{NO_ORDER}'", "0", "50"]),
+    "what the tree has not got": (log_sequence.HASHES, ["'3'", "0", "50"]),
+    "a chain": (log_sequence.ROWS_OF_CHAIN, [f"'{NO_ORDER}'"]),
+}
+OF_WORKERS = {
+    "what is due": (orders.DUE, ["'2020-01-01Z'", "50"]),
+    "what a halt covers": (orders.HALTED, ["50"]),
+    "an order of a name the venue gave": (orders.AT_VENUE, ["'x'"]),
+    "strays": (orders.STRAYS, ["now()"]),
+    "orphans that are known": (venue_books.KNOWN_ORPHANS, [f"'{VENUES_CHAIN}'", "'{x}'"]),
+}
+SMALL = {"market_hours", "instruments", "traders", "accounts"}
+"""Small by nature, or read whole on purpose: one row a venue, a symbol; in the sweep over all traders, a trader."""
+
+
+def _explained(session: Session, statement: Statement, values: list[str]) -> list[dict[str, Any]]:
+    session(f"PREPARE asked AS {statement.sql}")
+    try:
+        # as it is executed from the sixth time on
+        session("SET LOCAL plan_cache_mode = force_generic_plan")
+        return explain(session, f"EXECUTE asked({', '.join(values)})")
+    finally:
+        session("DEALLOCATE asked")
+
+
+def _scanned(nodes: list[dict[str, Any]]) -> set[str]:
+    return {node["Relation Name"] for node in nodes if node["Node Type"] == "Seq Scan"}
+
+
+@pytest.mark.parametrize("name", OF_THE_API)
+def test_what_the_api_asks_for_one_trader_scans_no_table(api: Session, name: str) -> None:
+    nodes = _explained(api, *OF_THE_API[name])
+    assert _scanned(nodes) <= SMALL
+    read = sum(node["Actual Rows"] * node["Actual Loops"] for node in nodes if "Scan" in node["Node Type"])
+    assert read < 10 * ORDERS_EACH
+
+
+@pytest.mark.parametrize("name", OF_COMPLIANCE)
+def test_the_log_is_read_page_by_page_from_an_index(session: Begin, name: str) -> None:
+    nodes = _explained(session("surefill_compliance"), *OF_COMPLIANCE[name])
+    assert _scanned(nodes) == set()
+    assert any(node.get("Index Name") for node in nodes)
+
+
+@pytest.mark.parametrize("name", OF_WORKERS)
+def test_what_workers_ask_about_all_traders_scans_no_table(session: Begin, name: str) -> None:
+    assert _scanned(_explained(session("surefill_worker"), *OF_WORKERS[name])) <= SMALL
+
+
+@pytest.mark.parametrize("role", ["surefill_api", "surefill_worker"])
+def test_halts_that_are_over_cost_nothing(session: Begin, role: str) -> None:
+    nodes = explain(session(role, trader_id=ME), "SELECT " + halts.active_for(_ME, "'AAPL'"))
+    (scan,) = [node for node in nodes if node.get("Relation Name") == "halts"]
+    assert scan["Index Name"] == "idx_halts_active"
+    assert scan.get("Rows Removed by Filter", 0) == 0
+
+
+WITHOUT_A_CONDITION = {
+    "halts": "a trader sees its own and those of everybody; what orders look at is the index of the active ones",
+    "event_counters": "the feed compares the heads of all traders that are connected, by key",
+}
+
+
+def test_every_policy_that_keeps_traders_apart_can_be_a_condition_of_an_index(session: Begin) -> None:
+    """Of whatever table has one: a new table comes in by itself."""
+    tables = session("surefill_owner")(
+        "SELECT DISTINCT tablename FROM pg_policies WHERE 'surefill_api' = ANY (roles) AND cmd = 'SELECT' ORDER BY 1"
+    )
+    assert len(tables) >= 13
+    api = session("surefill_api", trader_id=ME, key_hash="00" * 32, key_owners=f"{{{ME}}}")
+    # the smallest tables of this module are read whole sooner: it is asked whether an index would do
+    api("SET LOCAL enable_seqscan = off")
+    for (table,) in tables:
+        if table in WITHOUT_A_CONDITION:
+            continue
+        scans = [node for node in explain(api, f"SELECT * FROM {table}") if node.get("Relation Name") == table]
+        assert scans and all(node["Node Type"] != "Seq Scan" for node in scans), table
