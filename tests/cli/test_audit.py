@@ -267,3 +267,10 @@ def test_a_stranger_can_follow_the_steps_of_the_documentation(signed: Signed) ->
         done = signed.verifier(*shlex.split(line)[2:])
         assert done.returncode == 0, done
         assert "it holds" in done.stdout
+    assert "sed 5d export.jsonl > tampered.jsonl" in text
+    lines = (signed.stick / "export.jsonl").read_bytes().splitlines(keepends=True)
+    (signed.stick / "tampered.jsonl").write_bytes(b"".join(lines[:4] + lines[5:]))
+    tampered = signed.verifier("tampered.jsonl", *shlex.split(commands[0])[3:])
+    assert tampered.returncode == 1 and tampered.stdout.rstrip().endswith("IT DOES NOT HOLD")
+    for said in ("row 3: it says that it is row 4", "was signed, the export has"):
+        assert said in tampered.stderr, said
