@@ -253,6 +253,11 @@ class Load:
         """How many FILLED events came in that span."""
         return sum(begin <= at < end for trader in self._traders for at in trader.filled)
 
+    def forget(self) -> None:
+        """Drop the samples so far."""
+        for trader in self._traders:
+            trader.samples = Samples()
+
     def samples(self) -> Samples:
         """Of all traders."""
         merged = Samples()

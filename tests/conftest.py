@@ -22,7 +22,23 @@ _TEMPLATE = "migrated_template"
 _NO_VENUE = "http://127.0.0.1:9"
 _NO_FOLDER = "/nonexistent/audit"
 
+# Each of these folders' files share a whole system that takes long to start, so they go to one worker together.
+_TOGETHER = ("tests/browser/",)
+
 _numbers = itertools.count(1)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """A file's tests stay together, and so do some folders' files."""
+    from xdist.scheduler import LoadFileScheduling  # here, because a run in one process has no such plugin
+
+    class TogetherScheduling(LoadFileScheduling):  # type: ignore[misc] # it has no types
+        def _split_scope(self, nodeid: str) -> str:
+            folder = next((each for each in _TOGETHER if nodeid.startswith(each)), None)
+            return folder or super()._split_scope(nodeid)
+
+    return TogetherScheduling(config, log) if config.getoption("dist") == "loadfile" else None
 
 
 @pytest.fixture(scope="session")

@@ -48,6 +48,8 @@ and its state is never guessed.
   with a suggestion.
 - **Unknown is not no.** After a 503, a 409 `REQUEST_IN_PROGRESS` or no answer, an order may exist: repeat the request
   with the same `Idempotency-Key`.
+- **Repeating is safe.** `POST /orders` needs an `Idempotency-Key`; every other change says what shall be, so the same
+  request again changes nothing.
 - **Live updates**: Socket.IO (protocol 5) at `/socket.io`, WebSocket transport, `auth: {token, last_seq}`; each `order`
   message is the `Event` of this document. `GET /events` is the same by polling.
 """

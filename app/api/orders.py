@@ -223,7 +223,10 @@ def get_order(order_id: UUID) -> Response:
     )
 )
 def cancel_order(order_id: UUID) -> Response:
-    """Ask for a cancel; the venue decides about what was sent."""
+    """Ask for a cancel; the venue decides about what was sent.
+
+    Safe to repeat: a wish that is stored, or a cancelled order, is answered with as it is.
+    """
     desk, caller = enter(TRADE)
     no_fields(raw_body())
     outcome = request_cancel(desk.ports, order_id, actor(caller), trader_id=caller.trader_id)
@@ -247,7 +250,10 @@ def cancel_order(order_id: UUID) -> Response:
     )
 )
 def cancel_all_orders() -> Response:
-    """Ask for a cancel of every open order of the trader."""
+    """Ask for a cancel of every open order of the trader.
+
+    Safe to repeat: orders whose cancel is wanted already are not counted again.
+    """
     desk, caller = enter(TRADE)
     no_fields(raw_body())
     requested = 0
@@ -275,7 +281,11 @@ def cancel_all_orders() -> Response:
     )
 )
 def amend_order(order_id: UUID) -> Response:
-    """Change an open order's price or quantity; the venue decides about what was sent."""
+    """Change an open order's price or quantity; the venue decides about what was sent.
+
+    Safe to repeat: the body says what the terms shall be and not by how much they change, so the same wish again, or
+    terms that the order has already, change nothing.
+    """
     desk, caller = enter(TRADE)
     given = amendment(raw_body())
     wanted = NewTerms(given.get("price"), given.get("quantity"))
@@ -302,7 +312,10 @@ def amend_order(order_id: UUID) -> Response:
     )
 )
 def retry_order(order_id: UUID) -> Response:
-    """Give an order that needs attention a new attempt budget."""
+    """Give an order that needs attention a new attempt budget.
+
+    Safe to repeat: a second request finds an order that waits for nobody, and 409 says where it is.
+    """
     desk, caller = enter(TRADE)
     no_fields(raw_body())
     outcome = retry(desk.ports, order_id, actor(caller), trader_id=caller.trader_id)
@@ -321,7 +334,10 @@ def retry_order(order_id: UUID) -> Response:
     )
 )
 def acknowledge_order(order_id: UUID) -> Response:
-    """Accept that an order failed."""
+    """Accept that an order failed.
+
+    Safe to repeat: while its absence is not proven the answer is the same; once it has ended, 409 says how.
+    """
     desk, caller = enter(TRADE)
     no_fields(raw_body())
     outcome = abandon(desk.ports, order_id, actor(caller), trader_id=caller.trader_id)

@@ -87,6 +87,8 @@ def amend(ports: Ports, order_id: UUID, actor: Actor, wanted: NewTerms, *, trade
         failed = _forbidden(order, quantity)
         if not failed and (price, quantity) == (order.price, order.quantity) and order.amend_requested_at is None:
             return Verdict(Amended(order))
+        if order.amend_requested_at is not None and (price, quantity) == (order.amend_price, order.amend_quantity):
+            return Verdict(AmendStored(order))  # the same wish again
         terms, worth = terms_of(order, wanted), _worth(order, view)
         more = (order_value(terms, view) or ZERO) - worth
         if not failed:

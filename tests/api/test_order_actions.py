@@ -136,6 +136,8 @@ def test_other_terms_of_an_order_at_the_venue_are_a_stored_wish(house: House, an
         answer = ann.call("PATCH", f"/orders/{order['id']}", json={"price": "151"})
         assert answer.status_code == 202 and answer.json is not None
         assert (answer.json["price"], answer.json["amendment"]) == ("150.25", {"price": "151", "quantity": "10"})
+        again = ann.call("PATCH", f"/orders/{order['id']}", json={"price": "151.00"})
+        assert (again.status_code, again.json) == (202, answer.json)  # its version, too: nothing was stored
         worker.send(order)
         worker.listen()
         worker.send(order)

@@ -120,11 +120,59 @@ def full(studio: Studio, busy: Trader, _fresh: Trader) -> None:
         page.page.keyboard.press("Escape")
 
 
+def controlled(studio: Studio, busy: Trader, _fresh: Trader) -> None:
+    with studio.page() as page:
+        page.sign_in(busy)
+        exits = page.page.locator(".order", has=page.page.locator(".notes", has_text="Exit")).first
+        expect(exits).to_be_visible()
+        studio.take(page, "exits")
+        exits.locator(".symbol").click()
+        page.page.locator(".drawer .link-text").click()
+        expect(page.page.locator(".exit").first).to_be_visible()
+        studio.take(page, "exits-of-an-order")
+        page.page.keyboard.press("Escape")
+        page.page.get_by_role("button", name="Open", exact=True).click()
+        page.page.locator('[data-action="amend"]').first.click()
+        page.page.locator("#amend-price").fill("1.001")
+        page.page.get_by_role("button", name="Amend order").click()
+        expect(page.page.locator(".amend .problem").first).to_be_visible()
+        studio.take(page, "amend-refused")
+
+
+def operated(studio: Studio, operator_key: str) -> None:
+    with studio.page() as page:
+        page.page.goto(f"{page.url}/ops")
+        page.page.get_by_label("API key").fill(operator_key)
+        page.page.get_by_role("button", name="Sign in").click()
+        expect(page.page.get_by_role("region", name="Waiting orders").locator("tbody tr").first).to_be_visible()
+        page.page.wait_for_timeout(400)
+        page.page.screenshot(path=FOLDER / f"operations-{studio.form}-{studio.colour}.png", full_page=True)
+        page.page.get_by_role("button", name="Halt …").click()
+        page.page.get_by_role("button", name="A symbol").click()
+        page.page.get_by_role("button", name="Halt", exact=True).click()
+        expect(page.page.locator(".problem").first).to_be_visible()
+        studio.take(page, "halt")
+        page.page.goto(f"{page.url}/api/v1/docs")
+        page.page.wait_for_timeout(2500)
+        studio.take(page, "docs")
+
+
+def loading(studio: Studio, busy: Trader, _fresh: Trader) -> None:
+    with studio.page() as page:
+        page.sign_in(busy)
+        page.page.route("**/api/v1/orders?*", lambda route: None)  # an answer that does not come
+        page.page.reload()
+        expect(page.page.locator(".loading")).to_be_visible()
+        studio.take(page, "loading")
+
+
 def troubled(studio: Studio, busy: Trader, _fresh: Trader) -> None:
     with studio.page() as page:
         page.sign_in(busy)
-        account = busy.get("account")
-        page.page.route("**/api/v1/account", lambda route: route.fulfill(json={**account, "trading_state": "HALTED"}))
+        halt = {"id": busy.trader_id, "scope": "TRADER", "symbol": None, "code": "OPERATOR"}
+        halt |= {"reason": "An order was executed beyond its quantity", "created_at": "2026-01-05T14:30:00Z"}
+        account = busy.get("account") | {"trading_state": "HALTED", "halts": [halt]}
+        page.page.route("**/api/v1/account", lambda route: route.fulfill(json=account))
         page.page.reload()
         expect(page.page.get_by_text("Trading is halted.")).to_be_visible()
         studio.take(page, "halted")
@@ -152,7 +200,9 @@ def _refuse(route: Route) -> None:
     route.abort("connectionrefused")
 
 
-SCENES: tuple[Callable[[Studio, Trader, Trader], None], ...] = (entrance, empty, full, troubled)
+SCENES: tuple[Callable[[Studio, Trader, Trader], None], ...] = (
+    entrance, empty, full, controlled, loading, troubled,
+)  # fmt: skip
 
 
 def trade(trader: Trader, venue: SimulatorControl) -> None:
@@ -174,11 +224,20 @@ def trade(trader: Trader, venue: SimulatorControl) -> None:
         order_id = trader.submit(**terms)
         if number % 14 == 3:
             trader.call("POST", f"orders/{order_id}/cancel")
+    for symbol, number in (("AAPL", 40), ("MSFT", 10)):
+        ask = float(quotes[symbol]["ask"])
+        exits = {"stop_loss": f"{ask * 0.95:.2f}", "take_profit": f"{ask * 1.05:.2f}"}
+        trader.submit(symbol=symbol, quantity=str(number), order_type="LIMIT", price=f"{ask * 1.02:.2f}", **exits)
     venue.add_faults({"kind": "error_503_before_accept", "symbol": "TSLA"}, {"kind": "lookup_error", "symbol": "TSLA"})
     stuck = [trader.submit(symbol="TSLA", quantity=quantity) for quantity in ("4", "12")]
     venue.set_quote("KO", bid="62.5", ask="62.51", bid_size="40", ask_size="40")
     venue.change_settings(partial_fill_interval_ms=600_000)
     trader.submit(symbol="KO", quantity="150", order_type="LIMIT", price="62.60")
+    trader.submit(symbol="KO", quantity="120", order_type="LIMIT", price="62.61", stop_loss="60")
+    venue.change_settings(cancel_delay_ms=3_600_000)
+    changing = trader.submit(symbol="SPY", quantity="20", order_type="LIMIT", price="500")
+    trader.until(changing, "WORKING")
+    trader.call("PATCH", f"orders/{changing}", {"price": "501.5"})
     for order_id in stuck:
         trader.until(order_id, "NEEDS_ATTENTION")
 

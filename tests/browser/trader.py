@@ -6,13 +6,17 @@ import json
 import time
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import cached_property
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import urllib3
 
 from app.domain.changes import Actor
-from app.lifecycle.traders import Administration, change_limits, create_trader, revoke_key
+from app.domain.halts import Halt, HaltScope
+from app.lifecycle.halts import HaltDesk, impose, lift
+from app.lifecycle.traders import Administration, change_limits, create_key, create_trader, revoke_key
+from app.storage.halts import PostgresHalts
 from app.storage.traders import PostgresTraders
 from app.storage.transaction import Database
 from app.wiring import SystemClock, TimeOrderedIds
@@ -30,13 +34,28 @@ class Office:
         self._system = system
         self._database = Database(system.settings.sqlalchemy_url("owner"), pool_size=1, application_name="office")
         store = PostgresTraders(self._database)
-        self._admin = Administration(store, SystemClock(), TimeOrderedIds(), Actor("administrator:test"), "test")
+        clock, ids, actor = SystemClock(), TimeOrderedIds(), Actor("administrator:test")
+        self._admin = Administration(store, clock, ids, actor, "test")
+        self._halts = HaltDesk(PostgresHalts(self._database), clock, ids, actor, "test")
 
     def open_account(self, name: str, **limits: int) -> Trader:
         """A trader that may send as many orders as it likes, with other limits as given."""
         made = create_trader(self._admin, name, CASH)
         change_limits(self._admin, made.trader_id, {"orders_per_minute": 100_000, **limits})
         return Trader(name, str(made.trader_id), made.key.text, self._system)
+
+    @cached_property
+    def operator_key(self) -> str:
+        """A key with the scope admin and no other."""
+        operator = create_trader(self._admin, "operator", Decimal(0))
+        return create_key(self._admin, operator.trader_id, ["admin"], None).text
+
+    def halt(self, trader: Trader, reason: str) -> Halt:
+        halt, _ = impose(self._halts, HaltScope.TRADER, UUID(trader.trader_id), None, reason, cancel_exits=False)
+        return halt
+
+    def lift(self, halt: Halt) -> None:
+        lift(self._halts, halt.id, "all is well")
 
     def revoke(self, trader: Trader) -> None:
         revoke_key(self._admin, self._admin.store.find_key(trader.key[:11]))

@@ -7,6 +7,7 @@ import { ThemeSwitch } from "../shared/theme_switch.js";
 import { toasts, ToastList } from "../shared/toasts.js";
 import { duration } from "../shared/times.js";
 import { Figures } from "./figures.js";
+import { Halts } from "./halts.js";
 import { LastHour } from "./last_hour.js";
 import { Machinery } from "./machinery.js";
 import { Waiting } from "./waiting.js";
@@ -16,7 +17,7 @@ function Page() {
   useObserved(session);
   return html`
     ${session.key === null
-      ? html`<${SignIn} path="admin/operations" title="Sign in to operations" />`
+      ? html`<${SignIn} path="admin/operations" title="Sign in to operations" whose="operator's key is" />`
       : html`<${Operations} key=${session.key} />`}
     <${ToastList} />
   `;
@@ -45,6 +46,7 @@ function Operations() {
       : html`<main class="ops" data-old=${watch.isOld ? "yes" : "no"}>
           ${watch.trouble && html`<p class="notice bad-news" role="alert">${watch.trouble} What stands here is as it was ${duration(watch.age, true)} ago.</p>`}
           <${Figures} seen=${seen} />
+          <${Halts} halts=${watch.halts} watch=${watch} />
           <${Waiting} orders=${seen.waiting} watch=${watch} />
           <${LastHour} minutes=${seen.minutes} />
           <${Machinery} seen=${seen} />

@@ -4,10 +4,14 @@ import { Observed } from "../shared/observed.js";
 
 const EVERY_MILLISECONDS = 2000;
 const OLD_MILLISECONDS = 8000;
+/** Active halts come first, and lifted ones are not shown. */
+const MOST_HALTS = 100;
 
 export class Watch extends Observed {
   /** The last answer; null before the first. */
   seen = null;
+  /** Halts, active ones first; null when they could not be read. */
+  halts = null;
   /** Why there is no newer one, in a sentence. */
   trouble = null;
   #at = 0;
@@ -48,7 +52,9 @@ export class Watch extends Observed {
   async ask() {
     clearTimeout(this.#timer);
     try {
-      this.seen = await get("admin/operations");
+      const [seen, halts] = await Promise.all([get("admin/operations"), get(`admin/halts?limit=${MOST_HALTS}`)]);
+      this.seen = seen;
+      this.halts = halts.data;
       this.#at = performance.now();
       this.trouble = null;
     } catch (error) {

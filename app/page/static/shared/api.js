@@ -30,6 +30,10 @@ export const get = (path, key = session.key) => call("GET", path, { key });
 /** POST. Throws NoAnswer, Problem. */
 export const post = (path, { body, headers } = {}) => call("POST", path, { body, headers, key: session.key });
 
+/** PATCH, DELETE; both are safe to repeat. Throw NoAnswer, Problem. */
+export const patch = (path, body) => call("PATCH", path, { body: JSON.stringify(body), key: session.key });
+export const remove = (path, body) => call("DELETE", path, { body: JSON.stringify(body), key: session.key });
+
 async function call(method, path, { body, headers = {}, key }) {
   const left = Date.now();
   let response, document;

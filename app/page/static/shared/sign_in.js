@@ -5,8 +5,8 @@ import { session } from "./session.js";
 
 const KEY = /^[!-~]{1,200}$/;
 
-/** `path` is what a key must be able to read to be of use here. */
-export function SignIn({ path = "account", title = "Sign in" }) {
+/** `path` is what a key must be able to read to be of use here; `whose` says where demo keys are: "traders' keys are". */
+export function SignIn({ path = "account", title = "Sign in", whose = "traders' keys are" }) {
   const [problem, setProblem] = useState(null);
   const [busy, setBusy] = useState(false);
 
@@ -45,8 +45,8 @@ export function SignIn({ path = "account", title = "Sign in" }) {
       </div>
       <button class="button main wide" disabled=${busy}>${busy ? "Checking …" : "Sign in"}</button>
       <p class="faint small">
-        The key stays in this tab and is forgotten when it closes. On a machine that runs <span class="mono">make run</span>, demo keys
-        are in <span class="mono">var/demo-keys.json</span>.
+        The key stays in this tab and is forgotten when it closes. With <span class="mono">make run</span>, the demo ${whose}
+        in <span class="mono">var/demo-keys.json</span>.
       </p>
     </form>
   </main>`;

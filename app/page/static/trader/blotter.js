@@ -5,7 +5,7 @@ import { soon } from "../shared/frames.js";
 import { Confirmation } from "../shared/sheet.js";
 import { NO_FILTER, PERIODS, TABS } from "./filters.js";
 import { OrderRow } from "./order_row.js";
-import { mayCancel, needsAttention } from "./words.js";
+import { mayAmend, mayCancel, needsAttention } from "./words.js";
 
 const COLUMNS = [
   ["time", "Time"], ["symbol", "Symbol"], ["side", "Side"], ["type", "Type"], ["quantity", "Quantity", "number"], ["price", "Price", "number"],
@@ -86,6 +86,7 @@ function SearchField({ field, value, onSearch }) {
 
 function Rows({ desk, listing, shown, onShow, handle, isFiltered, onClear }) {
   useEvery(1000); // ages
+  useObserved(desk.books); // what is protected
   const box = useRef(null);
   const [view, setView] = useState({ top: 0, height: 600, row: 34 });
   const [active, setActive] = useState(null);
@@ -145,6 +146,7 @@ function Rows({ desk, listing, shown, onShow, handle, isFiltered, onClear }) {
     else if (event.target.closest("button") || !order || event.ctrlKey || event.metaKey) return;
     else if (event.key === "Enter") onShow(order.id);
     else if (event.key === "c" && mayCancel(order)) desk.act(order, "cancel", "The cancel");
+    else if (event.key === "a" && mayAmend(order)) desk.showAmend(order.id);
     else if (event.key === "r" && needsAttention(order)) desk.act(order, "retry", "The retry");
     else return;
     event.preventDefault();
@@ -158,7 +160,7 @@ function Rows({ desk, listing, shown, onShow, handle, isFiltered, onClear }) {
     </div></div>
     <div role=${orders.length ? "rowgroup" : undefined} class="body" style=${{ height: `${orders.length * view.row}px` }}>
       ${orders.slice(begin, last).map((order, index) => html`<${OrderRow} key=${order.id} order=${order} index=${begin + index} height=${view.row} desk=${desk}
-        isShown=${order.id === shown} isTabbed=${order.id === tabbed} onShow=${onShow} />`)}
+        isShown=${order.id === shown} isTabbed=${order.id === tabbed} isUnprotected=${desk.isUnprotected(order)} onShow=${onShow} />`)}
     </div>
     </div>
     <${Foot} listing=${listing} isFiltered=${isFiltered} onClear=${onClear} stopped=${wantsMore && !looksOn} />

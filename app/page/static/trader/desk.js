@@ -2,16 +2,16 @@
 //
 // Without a gap: first the number of the last event, then the lists, then the events from that number on. A list may
 // be newer than an event that follows; versions tell (order_book.js).
-import { get, NoAnswer, post, withQuery } from "../shared/api.js";
+import { get, NoAnswer, patch, post, withQuery } from "../shared/api.js";
 import { Observed } from "../shared/observed.js";
 import { session } from "../shared/session.js";
 import { toasts } from "../shared/toasts.js";
-import { at, elapsed } from "../shared/times.js";
 import { Listing, OrderBook } from "./order_book.js";
 import { Follower, headSeq } from "./follower.js";
 import { filterOf, NO_FILTER } from "./filters.js";
 import { News } from "./news.js";
 import { Latency } from "./latency.js";
+import { inShort, isOpen, wantedTerms } from "./words.js";
 
 /** Further behind than this the story of what was missed is not told; the lists have its result anyway. */
 const LONGEST_STORY = 5000;
@@ -34,6 +34,8 @@ export class Desk extends Observed {
   follower = null;
   latency = new Latency();
   books = new Observed();
+  /** Called with an order's id by its Amend button. */
+  showAmend = () => {};
   #startOver;
   #timers = new Set();
   #booksDue = 0;
@@ -92,6 +94,29 @@ export class Desk extends Observed {
     }
   }
 
+  /** Want other terms for an order. Throws Problem when they are refused, NoAnswer when nobody knows. */
+  async amend(order, terms) {
+    const changed = await patch(`orders/${order.id}`, terms);
+    this.orders.fromAnswer(changed);
+    toasts.say(changed.amendment ? `${inShort(order)}: change asked for` : `${inShort(changed)}: changed`, "calm",
+      { detail: changed.amendment ? `${wantedTerms(changed)} once the venue has cancelled what stands there.` : "" });
+  }
+
+  /** Whether something of it is held without the exits that were wanted. Of what has ended, the account knows. */
+  isUnprotected(order) {
+    return order.unprotected && (isOpen(order) || this.account.unprotected.some((each) => each.order_id === order.id));
+  }
+
+  /** The exits of an order: those known here, oldest first. */
+  exitsOf(id) {
+    return this.orders.childrenOf(id).sort((a, b) => (a.created_at < b.created_at ? -1 : 1));
+  }
+
+  async readExits(id) {
+    const { data } = await get(withQuery("orders", { parent_id: id, limit: 100 }));
+    for (const order of data) this.orders.fromAnswer(order);
+  }
+
   async cancelAll() {
     try {
       const { requested } = await post("orders/cancel-all");
@@ -143,16 +168,6 @@ export class Desk extends Observed {
       this.booksProblem = error; // it is asked again in a moment
     }
     this.books.changed();
-  }
-
-  /** Orders sent in the last minute, as far as they are known. */
-  ordersInLastMinute() {
-    let count = 0;
-    for (const order of this.listing?.orders ?? []) {
-      if (elapsed(order.created_at) > 60_000 || Number.isNaN(at(order.created_at))) break;
-      count += 1;
-    }
-    return count;
   }
 
   #every(milliseconds, work) {

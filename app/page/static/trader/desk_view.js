@@ -4,11 +4,13 @@ import { NoAnswer } from "../shared/api.js";
 import { useObserved } from "../shared/observed.js";
 import { session } from "../shared/session.js";
 import { switchTheme } from "../shared/theme_switch.js";
-import { Header, Halted } from "./header.js";
+import { Halts } from "./halts.js";
+import { Header } from "./header.js";
 import { Ticket } from "./ticket.js";
 import { Blotter } from "./blotter.js";
 import { Drawer } from "./drawer.js";
 import { Account } from "./account.js";
+import { Amend } from "./amend.js";
 import { Positions } from "./positions.js";
 import { Shortcuts } from "./shortcuts.js";
 
@@ -16,11 +18,13 @@ export function DeskView({ desk }) {
   useObserved(desk);
   const [shown, setShown] = useState(null); // the id of the order in the drawer
   const [place, setPlace] = useState("orders"); // of the three places, on a phone
+  const [amended, setAmended] = useState(null); // the id of the order in the form
   const [listsKeys, setListsKeys] = useState(false);
   const ticket = useRef(null), blotter = useRef(null);
 
   useEffect(() => {
     desk.news.show = (id) => (setShown(id), setPlace("orders"));
+    desk.showAmend = setAmended;
   }, [desk]);
 
   const keys = useMemo(
@@ -58,7 +62,7 @@ export function DeskView({ desk }) {
   return html`
     <div class="desk" data-place=${place}>
       <${Header} desk=${desk} onKeys=${() => setListsKeys(true)} />
-      <${Halted} desk=${desk} />
+      <${Halts} desk=${desk} />
       <div class="columns">
         <aside class="left" aria-label="Trade and account">
           <${Ticket} desk=${desk} handle=${ticket} onOrder=${(order) => matchMedia("(max-width: 720px)").matches && (setPlace("orders"), order)} />
@@ -74,7 +78,8 @@ export function DeskView({ desk }) {
           ([name, label]) => html`<button key=${name} aria-current=${place === name ? "page" : undefined} onClick=${() => setPlace(name)}>${label}</button>`,
         )}
       </nav>
-      ${shown && html`<${Drawer} key=${shown} desk=${desk} id=${shown} onClose=${() => setShown(null)} />`}
+      ${shown && html`<${Drawer} key=${shown} desk=${desk} id=${shown} onShow=${setShown} onClose=${() => setShown(null)} />`}
+      ${amended && html`<${Amend} key=${amended} desk=${desk} id=${amended} onClose=${() => setAmended(null)} />`}
       ${listsKeys && html`<${Shortcuts} onClose=${() => setListsKeys(false)} />`}
     </div>
   `;

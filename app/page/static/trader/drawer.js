@@ -8,17 +8,17 @@ import { moment, precise, utc, whole } from "../shared/times.js";
 import { Actions } from "./actions.js";
 import { ageOf, Filled } from "./order_row.js";
 import { conversation, story } from "./story.js";
-import { inShort, isOpen, stateOf, typeOf } from "./words.js";
+import { exitOf, inShort, isOpen, stateOf, typeOf, unprotectedOf, wantedTerms } from "./words.js";
 
 const TABS = [["story", "Timeline"], ["fills", "Fills"], ["venue", "Venue"], ["audit", "Audit"]];
 const SETTLE_MILLISECONDS = 120;
 
-export function Drawer({ desk, id, onClose }) {
+export function Drawer({ desk, id, onShow, onClose }) {
   const [details, setDetails] = useState(null); // {order, audit}
   const [problem, setProblem] = useState(null);
   const [tab, setTab] = useState("story");
   const element = useRef(null);
-  useObserved(desk.orders.watched(id), desk.follower);
+  useObserved(desk.orders.watched(id), desk.follower, desk.books);
   useEvery(1000);
   const order = desk.orders.get(id) ?? details?.order;
 
@@ -38,6 +38,7 @@ export function Drawer({ desk, id, onClose }) {
         const { fills, ...known } = fresh;
         desk.orders.fromAnswer(known);
         setDetails({ order: known, fills, audit });
+        if (wantsExits(known)) await desk.readExits(id);
         setProblem(null);
       } catch (error) {
         if (!wanted) return;
@@ -58,7 +59,8 @@ export function Drawer({ desk, id, onClose }) {
       <button class="button plain square" aria-label="Close (Escape)" title="Close (Escape)" onClick=${onClose}>✕</button>
     </div>
     <div class="drawer-body" tabindex="0" role="group" aria-label="Details of the order">
-      ${order && html`<${Why} order=${order} audit=${details?.audit} /><${Facts} order=${order} />`}
+      ${order && html`<${Why} order=${order} audit=${details?.audit} isUnprotected=${desk.isUnprotected(order)} /><${Facts} desk=${desk} order=${order} onShow=${onShow} />
+        ${wantsExits(order) && html`<${Exits} exits=${desk.exitsOf(id)} desk=${desk} order=${order} onShow=${onShow} />`}`}
       ${problem && html`<p class="notice bad-news" role="alert">${problem.message} ${problem.suggestion ?? ""}</p>`}
       <div class="segments" role="group" aria-label="Part of the order's record">
         ${TABS.map(([name, label]) => html`<button key=${name} aria-pressed=${tab === name} onClick=${() => setTab(name)}>
@@ -76,26 +78,29 @@ export function Drawer({ desk, id, onClose }) {
 }
 
 /** The answer to "why is it in this state?". */
-function Why({ order, audit }) {
+function Why({ order, audit, isUnprotected }) {
   const { word, tone, meaning, next } = stateOf(order);
   const sent = audit?.data.filter((entry) => entry.sent_at !== null && entry.execution_state === "SENDING").at(-1);
   return html`<section class=${`why tone-${tone}`} aria-label="Why is it in this state?">
     <h3>${word}</h3>
     <p>${meaning}</p>
     ${order.reason && html`<p><strong>Why:</strong> ${order.reason.message} <span class="faint small mono">${order.reason.code}</span></p>`}
+    ${order.amendment && html`<p><strong>Wanted:</strong> ${wantedTerms(order)} instead of ${quantity(order.quantity)} at ${price(order.price)}.</p>`}
+    ${isUnprotected && html`<p class="unprotected"><strong class="warn">Unprotected:</strong> ${unprotectedOf(order)}</p>`}
     ${isOpen(order) && order.attempts > 0 &&
     html`<p class="soft">${order.attempts === 1 ? "One attempt" : `${order.attempts} attempts`} so far${sent ? html`, the last sent at ${precise(sent.sent_at)}` : ""}.</p>`}
     ${next && html`<p><strong>Next:</strong> ${next}</p>`}
   </section>`;
 }
 
-function Facts({ order }) {
+function Facts({ desk, order, onShow }) {
+  const parent = order.parent_id && desk.orders.get(order.parent_id);
   const optional = [
     ["Stop loss", order.stop_loss && price(order.stop_loss)], ["Take profit", order.take_profit && price(order.take_profit)],
     ["Max slippage", order.max_slippage_bps !== null && `${order.max_slippage_bps} bps`],
     ["Max wait", order.max_wait_seconds !== null && `${order.max_wait_seconds} s`],
     ["Expires", order.expires_at && html`<span title=${utc(order.expires_at)}>${moment(order.expires_at)}</span>`],
-    ["Exit of", order.parent_id && html`<${Id} id=${order.parent_id} what="order id" />`],
+    ["Exit of", order.parent_id && html`<button class="link-text" data-order=${order.parent_id} onClick=${() => onShow(order.parent_id)}>${parent ? inShort(parent) : "its entry"}</button>`],
     ["At the venue", order.venue_order_id && html`<${Id} id=${order.venue_order_id} what="venue's order id" />`],
   ];
   return html`<dl class="facts drawer-facts">
@@ -108,6 +113,21 @@ function Facts({ order }) {
     ${optional.filter(([, value]) => value).map(([name, value]) => html`<dt key=${name}>${name}</dt><dd>${value}</dd>`)}
     <dt>Order id</dt><dd><${Id} id=${order.id} what="order id" /></dd>
   </dl>`;
+}
+
+const wantsExits = (order) => order.parent_id === null && (order.stop_loss !== null || order.take_profit !== null);
+
+/** The orders that protect what this one bought. */
+function Exits({ exits, desk, order, onShow }) {
+  return html`<section class="exits" aria-label="Exits">
+    <h3>Exits</h3>
+    ${exits.length === 0
+      ? html`<p class="soft">${isOpen(order) ? "None yet: they are placed when the entry has ended." : order.filled_quantity === "0" ? "None: nothing was bought." : "None yet."}</p>`
+      : html`<ul>${exits.map((each) => html`<li key=${each.id}><button class="exit" data-order=${each.id} onClick=${() => onShow(each.id)}>
+          <span class="strong">${inShort(each)}</span> <span class="soft">${exitOf(each)}</span>
+          <span class=${`state tone-${stateOf(each).tone}`}><span>${stateOf(each).word}</span></span>
+          ${desk.isUnprotected(each) && html`<span class="warn small">Unprotected</span>`}</button></li>`)}</ul>`}
+  </section>`;
 }
 
 function Id({ id, what }) {

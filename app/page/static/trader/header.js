@@ -7,16 +7,19 @@ import { session } from "../shared/session.js";
 import { ThemeSwitch } from "../shared/theme_switch.js";
 import { difference } from "../shared/server_clock.js";
 import { duration } from "../shared/times.js";
+import { limitsOf, nearest, toneOfShare } from "./limits.js";
 
 export function Header({ desk, onKeys }) {
   useObserved(desk.books);
   const { account } = desk;
+  const limit = nearest(limitsOf(account));
   return html`<header class="bar">
     <h1 class="brand"><${Mark} /><span>Surefill</span></h1>
     <dl class="figures">
       <${Figure} name="Equity" value=${money(account.equity, account.currency)} />
       <${Figure} name="Buying power" value=${money(account.buying_power, account.currency)} />
       <${Figure} name="Today" value=${money(account.realized_pnl_today, account.currency, true)} tone=${toneOf(account.realized_pnl_today)} />
+      ${limit && html`<${Figure} name="Nearest limit" value=${`${limit.name} ${Math.floor(limit.share * 100)} %`} tone=${toneOfShare(limit.share)} extra="roomy" />`}
     </dl>
     <div class="tools">
       <${Connection} desk=${desk} />
@@ -30,8 +33,8 @@ export function Header({ desk, onKeys }) {
 
 export const toneOf = (amount) => ["bad", "", "good"][sign(amount) + 1];
 
-const Figure = ({ name, value, tone = "" }) =>
-  html`<div><dt>${name}</dt><dd class=${tone}>${value}</dd></div>`;
+const Figure = ({ name, value, tone = "", extra = "" }) =>
+  html`<div class=${extra}><dt>${name}</dt><dd class=${tone}>${value}</dd></div>`;
 
 const STATES = {
   live: ["Live", "good", "Every event reaches this page as it happens."],
@@ -73,16 +76,4 @@ function skew() {
   const milliseconds = difference();
   if (Math.abs(milliseconds) < 1500) return "right";
   return `${duration(Math.abs(milliseconds))} ${milliseconds > 0 ? "slow" : "fast"}`;
-}
-
-/** Says it across the page when the trader may not trade as usual. */
-export function Halted({ desk }) {
-  useObserved(desk.books);
-  const state = desk.account.trading_state;
-  if (state === "ACTIVE") return null;
-  const [title, text] =
-    state === "REDUCING"
-      ? ["Reducing only.", "You can sell what you hold and cancel orders; new buys are refused."]
-      : [state === "HALTED" ? "Trading is halted." : `Trading is ${state.toLowerCase()}.`, "New orders are refused. Open orders can still be cancelled. Your operator knows why, and until when."];
-  return html`<div class=${`notice ${state === "REDUCING" ? "" : "bad-news"}`} role="alert"><strong>${title}</strong> <span>${text}</span></div>`;
 }

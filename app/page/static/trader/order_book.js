@@ -8,6 +8,7 @@ export class OrderBook {
   #known = new Map();
   #listings = new Set();
   #single = new Map();
+  #children = new Map();
 
   get(id) {
     return this.#known.get(id)?.order;
@@ -34,7 +35,12 @@ export class OrderBook {
     return this.#put(known, order, false);
   }
 
-  /** Something to watch for one order. */
+  /** The known orders with this parent. */
+  childrenOf(id) {
+    return [...(this.#children.get(id) ?? [])].map((child) => this.get(child));
+  }
+
+  /** Something to watch for one order, and for its children. */
   watched(id) {
     if (!this.#single.has(id)) this.#single.set(id, new Observed());
     return this.#single.get(id);
@@ -52,6 +58,10 @@ export class OrderBook {
     this.#known.set(order.id, { order, version: order.version, whole });
     for (const listing of this.#listings) listing.placed(known?.order, order);
     this.#single.get(order.id)?.changed();
+    if (order.parent_id === null) return true;
+    if (!this.#children.has(order.parent_id)) this.#children.set(order.parent_id, new Set());
+    this.#children.get(order.parent_id).add(order.id);
+    this.#single.get(order.parent_id)?.changed();
     return true;
   }
 }

@@ -3,7 +3,7 @@ import { html, Component } from "../shared/view.js";
 import { price, quantity, share } from "../shared/decimal.js";
 import { duration, elapsed, moment, utc, whole } from "../shared/times.js";
 import { Actions } from "./actions.js";
-import { isOpen, sideOf, stateOf, typeOf } from "./words.js";
+import { isOpen, sideOf, stateOf, typeOf, wantedTerms } from "./words.js";
 
 /** How long an open order has been open, or a closed one took. */
 export const ageOf = (order) => (isOpen(order) ? duration(elapsed(order.created_at), true) : duration(elapsed(order.created_at, order.closed_at)));
@@ -15,18 +15,23 @@ export class OrderRow extends Component {
     const now = this.props;
     return (
       next.order !== now.order || next.index !== now.index || next.height !== now.height || next.isShown !== now.isShown ||
-      next.isTabbed !== now.isTabbed || (isOpen(next.order) && ageOf(next.order) !== this.#age)
+      next.isTabbed !== now.isTabbed || next.isUnprotected !== now.isUnprotected || (isOpen(next.order) && ageOf(next.order) !== this.#age)
     );
   }
 
-  render({ order, index, height, isShown, isTabbed, desk, onShow }) {
+  render({ order, index, height, isShown, isTabbed, isUnprotected, desk, onShow }) {
     const { word, tone } = stateOf(order);
+    const notes = [
+      order.parent_id !== null && html`<span>Exit</span>`,
+      isUnprotected && html`<span class="warn">Unprotected</span>`,
+      order.amendment && html`<span>Wanted: ${wantedTerms(order)}</span>`,
+    ].filter(Boolean);
     this.#age = ageOf(order);
     const open = (event) => {
       if (!event.target.closest("button") && !String(getSelection())) onShow(order.id);
     };
     return html`<div role="row" class="row order" aria-rowindex=${index + 2} aria-selected=${isShown} tabindex=${isTabbed ? 0 : -1}
-      data-id=${order.id} data-version=${order.version} data-state=${order.execution_state} data-status=${order.status}
+      data-id=${order.id} data-version=${order.version} data-state=${order.execution_state} data-status=${order.status} data-unprotected=${isUnprotected ? "yes" : undefined}
       style=${{ transform: `translateY(${index * height}px)` }} onClick=${open}>
       <div role="gridcell" class="cell time" title=${`${whole(order.created_at)}\n${utc(order.created_at)}`}>${moment(order.created_at)}</div>
       <div role="gridcell" class="cell symbol strong cut">${order.symbol}</div>
@@ -35,7 +40,8 @@ export class OrderRow extends Component {
       <div role="gridcell" class="cell quantity number"><${Filled} order=${order} tone=${tone} /></div>
       <div role="gridcell" class="cell price number">${order.price === null ? html`<span class="faint">market</span>` : price(order.price)}</div>
       <div role="gridcell" class="cell average number">${order.average_fill_price === null ? html`<span class="faint">–</span>` : price(order.average_fill_price, 4)}</div>
-      <div role="gridcell" class="cell status"><span class=${`state tone-${tone}`}><span>${word}</span></span></div>
+      <div role="gridcell" class="cell status"><span class=${`state tone-${tone}`}><span>${word}</span></span>
+        ${notes.length > 0 && html`<span class="notes cut">${notes}</span>`}</div>
       <div role="gridcell" class="cell reason cut soft" title=${order.reason?.message ?? ""}>${order.reason?.message ?? ""}</div>
       <div role="gridcell" class="cell age number soft">${this.#age}</div>
       <div role="gridcell" class="cell actions"><${Actions} order=${order} desk=${desk} little /></div>

@@ -1,12 +1,14 @@
 // What the trader holds.
 import { html } from "../shared/view.js";
 import { useObserved } from "../shared/observed.js";
-import { money, price, quantity } from "../shared/decimal.js";
+import { money, parse, plus, price, quantity, text } from "../shared/decimal.js";
 import { toneOf } from "./header.js";
 
 export function Positions({ desk, onPick }) {
   useObserved(desk.books);
   const { positions, account } = desk;
+  const bare = new Map();
+  for (const { symbol, quantity: held } of account.unprotected) bare.set(symbol, plus(bare.get(symbol) ?? parse("0"), parse(held)));
   return html`<section class="card positions" aria-label="Positions">
     <header><h2>Positions</h2>${positions?.length > 0 && html`<span class="faint small">${positions.length}</span>`}</header>
     ${desk.booksProblem && html`<p class="notice small" role="status">As it was when it could last be read. ${desk.booksProblem.message}</p>`}
@@ -19,8 +21,9 @@ export function Positions({ desk, onPick }) {
             <tbody>${positions.map((each) => html`<tr key=${each.symbol}>
               <td><button class="link strong" title=${`Sell ${each.symbol}`} onClick=${() => onPick(each)}>${each.symbol}</button></td>
               <td class="number">${quantity(each.quantity)}${each.available_quantity !== each.quantity
-                ? html`<br /><span class="faint small">${quantity(each.available_quantity)} free</span>` : ""}</td>
-              <td class="number">${price(each.market_price)}<br /><span class="faint small">${price(each.average_cost, 4)}</span></td>
+                ? html`<br /><span class="faint small">${quantity(each.available_quantity)} free</span>` : ""}
+                ${bare.has(each.symbol) && html`<br /><span class="warn small">${text(bare.get(each.symbol))} unprotected</span>`}</td>
+              <td class="number">${price(each.market_price)}<br /><span class="faint small">cost ${price(each.average_cost, 4)}</span></td>
               <td class=${`number ${toneOf(each.unrealized_pnl)}`}>${money(each.unrealized_pnl, account.currency, true)}</td>
             </tr>`)}</tbody>
           </table></div>`}

@@ -4,7 +4,7 @@ import { Sheet } from "../shared/sheet.js";
 
 const KEYS = [
   [["b"], "Buy: go to the ticket"], [["s"], "Sell: go to the ticket"], [["/"], "Search orders"], [["j", "↓"], "Next order"],
-  [["k", "↑"], "Order before"], [["Enter"], "Open the order"], [["c"], "Cancel the chosen order"], [["r"], "Retry the chosen order"],
+  [["k", "↑"], "Order before"], [["Enter"], "Open the order"], [["a"], "Amend the chosen order"], [["c"], "Cancel the chosen order"], [["r"], "Retry the chosen order"],
   [["Esc"], "Close what is open"], [["t"], "Dark or light"], [["?"], "This list"],
 ];
 

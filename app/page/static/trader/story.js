@@ -22,6 +22,10 @@ function told(entry) {
     default:
   }
   switch (entry.action) {
+    case "AMENDED":
+      if (entry.sent_at) return ["Cancel for the change sent", "warn", `To ${entry.venue}.`];
+      return entry.execution_state === "QUEUED" ? ["Terms changed", "calm", `Now ${quantity(entry.quantity)}${entry.price ? ` at ${price(entry.price)}` : ""}.`]
+        : ["Change wanted", "warn", "What stands at the venue is cancelled first."];
     case "FILLED": return [`Filled ${quantity(entry.fill_quantity)} at ${price(entry.fill_price)}`, "good", `${quantity(entry.filled_quantity)} of ${quantity(entry.quantity)} in all.`];
     case "RECOVERED": return ["Found at the venue", "good", "The doubt is settled: it was there."];
     case "RETRIED": return ["Retry asked for", "calm", reason];
@@ -58,6 +62,7 @@ export function conversation(entries) {
     else if (entry.action === "RECOVERED") line(false, `I have it, as ${entry.venue_order_id ?? "yours"}.`);
     else if (entry.action === "FILLED") line(false, `Executed ${entry.fill_quantity} at ${entry.fill_price}${entry.execution_id ? ` (execution ${entry.execution_id})` : ""}.`);
     else if (entry.action === "CANCELLED" && state === "CANCELLING" && entry.venue_order_id) line(true, "Cancel it.");
+    else if (entry.action === "AMENDED" && entry.sent_at) line(true, "Cancel it: its terms change.");
     else if (entry.action === "CANCELLED" && state === "CLOSED" && entry.venue_order_id) line(false, `Cancelled. ${entry.reason ?? ""}`);
     else if (entry.action === "REJECTED" && !ours(entry)) line(false, `Rejected: ${entry.reason ?? entry.error_code ?? "no reason given"}`);
   }

@@ -1,4 +1,5 @@
 // An order's state in words: what it is, what it means, what happens next, and which buttons fit.
+import { price, quantity } from "../shared/decimal.js";
 
 const OPEN = {
   QUEUED: ["Queued", "calm", "Accepted and stored; nothing has been sent to the venue yet.", "It is sent in a moment."],
@@ -17,6 +18,9 @@ const ENDS = {
   REJECTED: ["Rejected", "bad", "Refused; it will not be executed."],
 };
 
+const CHANGING = ["Changing", "warn", "Other terms are wanted; what stands at the venue is cancelled there first.",
+  "Once the venue has said that it ended, what is left goes out with the new terms. A fill of the old ones may win."];
+
 /** {word, tone, meaning, next} */
 export function stateOf(order) {
   if (order.execution_state === "CLOSED") {
@@ -24,19 +28,43 @@ export function stateOf(order) {
     const part = order.status !== "FILLED" && order.filled_quantity !== "0";
     return { word: part ? `${word}, part filled` : word, tone, meaning: part ? `${meaning} What was filled stands.` : meaning, next: "" };
   }
-  const [word, tone, meaning, next] = OPEN[order.execution_state] ?? [order.execution_state, "none", "", ""];
+  const [word, tone, meaning, next] = (order.amendment && order.execution_state === "WORKING" ? CHANGING : OPEN[order.execution_state]) ?? [order.execution_state, "none", "", ""];
   if (order.status !== "PARTIAL") return { word, tone, meaning, next };
-  return { word: order.execution_state === "WORKING" ? "Part filled" : `${word}, part filled`, tone, meaning, next };
+  return { word: word === "Working" ? "Part filled" : `${word}, part filled`, tone, meaning, next };
 }
 
 export const isOpen = (order) => order.execution_state !== "CLOSED";
 export const mayCancel = (order) => isOpen(order) && order.execution_state !== "CANCELLING";
+/** MARKET, IOC and FOK orders never rest, and exits follow their position. */
+export const mayAmend = (order) =>
+  ["QUEUED", "SENDING", "IN_DOUBT", "WORKING"].includes(order.execution_state) && order.order_type !== "MARKET" &&
+  !["IOC", "FOK"].includes(order.time_in_force) && order.parent_id === null;
 export const needsAttention = (order) => order.execution_state === "NEEDS_ATTENTION";
 
 const SIDES = { BUY: "Buy", SELL: "Sell" };
 const TYPES = { MARKET: "Market", LIMIT: "Limit", STOP: "Stop" };
 export const sideOf = (order) => SIDES[order.side] ?? order.side;
 export const typeOf = (order) => TYPES[order.order_type] ?? order.order_type;
+
+/** "10 at 151.00": the terms that are wanted and not decided about; "" without. */
+export const wantedTerms = ({ amendment }) =>
+  amendment ? `${quantity(amendment.quantity)}${amendment.price === null ? "" : ` at ${price(amendment.price)}`}` : "";
+
+/** What an exit does, in words: "Stop at 140.00", "Limit at 170.00 or stop at 140.00". */
+export const exitOf = (order) =>
+  `${typeOf(order)} at ${price(order.price)}${order.stop_loss === null ? "" : ` or stop at ${price(order.stop_loss)}`}`;
+
+/** Why something that was bought is not protected, and what comes next. */
+export function unprotectedOf(order) {
+  if (order.parent_id === null) {
+    return isOpen(order)
+      ? "What is filled so far has no stop loss and take profit yet: they are placed when the entry has ended, at the latest 10 s after its last fill."
+      : "What it bought has no stop loss and take profit yet; they are being placed.";
+  }
+  return isOpen(order)
+    ? "This exit does not stand at the venue yet, so it protects nothing. It is sent until the venue has answered."
+    : "This exit ended without selling everything, so what is left has no protection. Sell it by hand, or leave it open.";
+}
 
 /** "Buy 10 AAPL" */
 export const inShort = (order) => `${sideOf(order)} ${order.quantity} ${order.symbol}`;
