@@ -68,7 +68,9 @@ def browser(chromium: str) -> Iterator[Browser]:
 @pytest.fixture(scope="session")
 def system(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
     """The whole system; not started where there is no browser."""
-    with LocalStack(tmp_path_factory.mktemp("browsed"), {"VENUE_MAX_IN_FLIGHT_SECONDS": "6"}, durable=False) as stack:
+    # One retry, not three: an order needs attention after a second and not after seven.
+    environment = {"VENUE_MAX_IN_FLIGHT_SECONDS": "6", "ORDER_RETRY_MAX_ATTEMPTS": "1"}
+    with LocalStack(tmp_path_factory.mktemp("browsed"), environment, durable=False) as stack:
         yield stack
 
 

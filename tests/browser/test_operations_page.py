@@ -79,6 +79,7 @@ def test_the_last_hour_is_drawn(operations: TraderPage) -> None:
     assert max(heights) == 120  # the highest bar is as high as its chart
     charts.nth(0).hover(position={"x": 5, "y": 20})
     expect(operations.page.locator(".legend").nth(0)).to_contain_text("Filled 0")
+    operations.page.unroute_all(behavior="ignoreErrors")
 
 
 def test_the_kill_switch_stops_a_symbol_and_is_lifted(operations: TraderPage, trader: Trader) -> None:
@@ -96,7 +97,7 @@ def test_the_kill_switch_stops_a_symbol_and_is_lifted(operations: TraderPage, tr
     expect(halts).to_contain_text("Earnings <b>leaked</b>")
     status, problem = trader.call(
         "POST", "orders", {"symbol": "MSFT", "side": "BUY", "quantity": "1", "order_type": "MARKET"},
-        **{"Idempotency-Key": "while halted"},
+        **{"Idempotency-Key": "while-halted"},
     )  # fmt: skip
     assert (status, problem["code"]) == (422, "TRADING_HALTED")
     halts.get_by_role("button", name="Lift …").click()

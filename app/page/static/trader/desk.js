@@ -156,6 +156,11 @@ export class Desk extends Observed {
     this.#after(BOOKS_AFTER_EVENT_MILLISECONDS, () => ((this.#booksDue = 0), this.#readBooks()));
   }
 
+  /** Read account and positions now: a refusal has shown that they may have changed. */
+  readBooks() {
+    return this.#readBooks();
+  }
+
   async #readBooks() {
     try {
       const [account, positions] = await Promise.all([get("account"), get("positions")]);

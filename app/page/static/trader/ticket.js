@@ -63,6 +63,7 @@ export function Ticket({ desk, handle, onOrder }) {
       if (error instanceof NoAnswer) return; // the submission tells
       if (error.code === "DUPLICATE_SUSPECTED") return setDuplicate(error);
       setProblem(problemOf(error));
+      desk.readBooks();
       if (error.errors.some(({ field }) => field === "time_in_force" || MORE.some(([name]) => name === field))) setMore(true);
       requestAnimationFrame(() => element.current?.querySelector('[aria-invalid="true"]')?.focus());
     }
