@@ -164,6 +164,7 @@ def loading(studio: Studio, busy: Trader, _fresh: Trader) -> None:
         page.page.reload()
         expect(page.page.locator(".loading")).to_be_visible()
         studio.take(page, "loading")
+        page.page.unroute_all(behavior="ignoreErrors")
 
 
 def troubled(studio: Studio, busy: Trader, _fresh: Trader) -> None:
@@ -264,6 +265,7 @@ def main() -> None:
                     continue
                 for scene in SCENES:
                     scene(Studio(browser, system.url, form, colour), busy, fresh)
+                operated(Studio(browser, system.url, form, colour), office.operator_key)
             browser.close()
         office.close()
     print(f"{len(list(FOLDER.iterdir()))} pictures in {FOLDER}")

@@ -70,8 +70,8 @@ export class Desk extends Observed {
     }
     // each of these tells its own problem where its part of the page is
     for (const listing of [this.listing, this.open, this.attention]) listing.more();
-    this.#readBooks();
-    this.#every(BOOKS_MILLISECONDS, () => document.hidden || this.#readBooks());
+    this.readBooks();
+    this.#every(BOOKS_MILLISECONDS, () => document.hidden || this.readBooks());
   }
 
   end() {
@@ -153,15 +153,11 @@ export class Desk extends Observed {
   #booksSoon() {
     if (this.#booksDue) return;
     this.#booksDue = 1;
-    this.#after(BOOKS_AFTER_EVENT_MILLISECONDS, () => ((this.#booksDue = 0), this.#readBooks()));
+    this.#after(BOOKS_AFTER_EVENT_MILLISECONDS, () => ((this.#booksDue = 0), this.readBooks()));
   }
 
-  /** Read account and positions now: a refusal has shown that they may have changed. */
-  readBooks() {
-    return this.#readBooks();
-  }
-
-  async #readBooks() {
+  /** Read account and positions: on a timer, after events, and when a refusal has shown that they may have changed. */
+  async readBooks() {
     try {
       const [account, positions] = await Promise.all([get("account"), get("positions")]);
       if (this.#ended) return;

@@ -20,7 +20,7 @@ export class OrderRow extends Component {
   }
 
   render({ order, index, height, isShown, isTabbed, isUnprotected, desk, onShow }) {
-    const { word, tone } = stateOf(order);
+    const { brief, tone } = stateOf(order);
     const notes = [
       order.parent_id !== null && html`<span>Exit</span>`,
       isUnprotected && html`<span class="warn">Unprotected</span>`,
@@ -40,8 +40,8 @@ export class OrderRow extends Component {
       <div role="gridcell" class="cell quantity number"><${Filled} order=${order} tone=${tone} /></div>
       <div role="gridcell" class="cell price number">${order.price === null ? html`<span class="faint">market</span>` : price(order.price)}</div>
       <div role="gridcell" class="cell average number">${order.average_fill_price === null ? html`<span class="faint">–</span>` : price(order.average_fill_price, 4)}</div>
-      <div role="gridcell" class="cell status"><span class=${`state tone-${tone}`}><span>${word}</span></span>
-        ${notes.length > 0 && html`<span class="notes cut">${notes}</span>`}</div>
+      <div role="gridcell" class="cell status"><span class=${`state tone-${tone}`}><span>${brief}</span></span>
+        ${notes.length > 0 && html`<span class="notes">${notes}</span>`}</div>
       <div role="gridcell" class="cell reason cut soft" title=${order.reason?.message ?? ""}>${order.reason?.message ?? ""}</div>
       <div role="gridcell" class="cell age number soft">${this.#age}</div>
       <div role="gridcell" class="cell actions"><${Actions} order=${order} desk=${desk} little /></div>

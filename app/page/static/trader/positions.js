@@ -23,7 +23,7 @@ export function Positions({ desk, onPick }) {
               <td class="number">${quantity(each.quantity)}${each.available_quantity !== each.quantity
                 ? html`<br /><span class="faint small">${quantity(each.available_quantity)} free</span>` : ""}
                 ${bare.has(each.symbol) && html`<br /><span class="warn small">${text(bare.get(each.symbol))} unprotected</span>`}</td>
-              <td class="number">${price(each.market_price)}<br /><span class="faint small">cost ${price(each.average_cost, 4)}</span></td>
+              <td class="number">${price(each.market_price)}<br /><span class="faint small" title=${`Average cost ${price(each.average_cost)}`}>cost ${price(each.average_cost, 2)}</span></td>
               <td class=${`number ${toneOf(each.unrealized_pnl)}`}>${money(each.unrealized_pnl, account.currency, true)}</td>
             </tr>`)}</tbody>
           </table></div>`}

@@ -6,9 +6,16 @@ const ours = (entry) => String(entry.actor ?? "").startsWith("trader:");
 const attempt = (entry) => (entry.retry_attempt ?? 0) + 1;
 const words = (action) => String(action).charAt(0) + String(action).slice(1).toLowerCase().replaceAll("_", " ");
 
+const ANSWERS = {
+  ACCEPTED: "The venue accepted it.", REFUSED: "The venue refused it.", UNKNOWN: "Without a definite answer.", SENDER_GONE: "Its sender ended before an answer came.",
+  TAKEN: "The venue took it.",
+};
+
 /** [title, tone, detail] of one entry. */
 function told(entry) {
   const reason = entry.reason ?? "";
+  const ended = /^Attempt (\d+) ended: (\w+)/.exec(reason);
+  if (ended) return [`Attempt ${ended[1]} is over`, "none", ANSWERS[ended[2]] ?? ended[2]];
   switch (`${entry.action}/${entry.execution_state}`) {
     case "SUBMITTED/QUEUED": return ["Submitted", "calm", ""];
     case "APPROVED/QUEUED": return ["Passed all checks", "calm", "Stored, and money or shares set aside."];

@@ -21,16 +21,16 @@ const ENDS = {
 const CHANGING = ["Changing", "warn", "Other terms are wanted; what stands at the venue is cancelled there first.",
   "Once the venue has said that it ended, what is left goes out with the new terms. A fill of the old ones may win."];
 
-/** {word, tone, meaning, next} */
+/** {word, brief, tone, meaning, next}; `brief` is for where a bar shows what is filled. */
 export function stateOf(order) {
   if (order.execution_state === "CLOSED") {
     const [word, tone, meaning] = ENDS[order.status] ?? [order.status, "none", ""];
     const part = order.status !== "FILLED" && order.filled_quantity !== "0";
-    return { word: part ? `${word}, part filled` : word, tone, meaning: part ? `${meaning} What was filled stands.` : meaning, next: "" };
+    return { word: part ? `${word}, part filled` : word, brief: word, tone, meaning: part ? `${meaning} What was filled stands.` : meaning, next: "" };
   }
   const [word, tone, meaning, next] = (order.amendment && order.execution_state === "WORKING" ? CHANGING : OPEN[order.execution_state]) ?? [order.execution_state, "none", "", ""];
-  if (order.status !== "PARTIAL") return { word, tone, meaning, next };
-  return { word: word === "Working" ? "Part filled" : `${word}, part filled`, tone, meaning, next };
+  const partly = word === "Working" ? "Part filled" : `${word}, part filled`;
+  return { word: order.status === "PARTIAL" ? partly : word, brief: order.status === "PARTIAL" && word === "Working" ? partly : word, tone, meaning, next };
 }
 
 export const isOpen = (order) => order.execution_state !== "CLOSED";
