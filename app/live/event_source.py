@@ -21,19 +21,14 @@ PAGES = Statement(
     ORDER BY wanted.place, page.seq""",
 )
 
-# Row security shows one key at a time, the one whose hash is named. So the keys are named and looked at in turn,
-# all in one message, and those that are not valid any more are collected in a setting of the session.
-_DEAD_KEYS = "surefill.dead_keys"
-NO_DEAD_KEYS = Statement("feed_no_dead_keys", "SELECT set_config('surefill.dead_keys', '', false)")
-NAME_KEY = Statement("feed_name_key", "SELECT set_config('app.key_hash', $1::text, true)")
-LOOK_AT_KEY = Statement(
-    "feed_look_at_key",
-    """SELECT set_config('surefill.dead_keys', current_setting('surefill.dead_keys') || $1::text || ',', false)
-    WHERE NOT EXISTS (
-        SELECT FROM api_keys WHERE key_hash = decode($1::text, 'hex') AND revoked_at IS NULL
+# Row security shows the keys whose hashes are named, and no others.
+DEAD_KEYS = Statement(
+    "feed_dead_keys",
+    """SELECT decode(asked, 'hex') FROM unnest($1::text[]) AS asked WHERE NOT EXISTS (
+        SELECT FROM api_keys WHERE key_hash = decode(asked, 'hex') AND revoked_at IS NULL
         AND (expires_at IS NULL OR expires_at > $2::timestamptz))""",
 )
-_KEYS_IN_A_MESSAGE = 200
+_KEYS_IN_A_STATEMENT = 1000
 
 
 class Place(NamedTuple):
@@ -88,11 +83,8 @@ class PostgresEvents:
     def invalid_keys(self, hashes: Iterable[bytes], now: datetime) -> set[bytes]:
         asked = [key_hash.hex() for key_hash in dict.fromkeys(hashes)]
         invalid: set[bytes] = set()
-        for first in range(0, len(asked), _KEYS_IN_A_MESSAGE):
-            calls = [Call(NO_DEAD_KEYS)]
-            for key_hash in asked[first : first + _KEYS_IN_A_MESSAGE]:
-                calls += [Call(NAME_KEY, [key_hash]), Call(LOOK_AT_KEY, [key_hash, now])]
-            with self._database.transaction() as transaction:
-                dead = transaction.finish(*calls, returning=_DEAD_KEYS) or ""
-            invalid.update(bytes.fromhex(key_hash) for key_hash in dead.split(",") if key_hash)
+        for first in range(0, len(asked), _KEYS_IN_A_STATEMENT):
+            some = asked[first : first + _KEYS_IN_A_STATEMENT]
+            named = {"app.key_hash": ",".join(some)}
+            invalid.update(bytes(row[0]) for row in self._database.read(Call(DEAD_KEYS, [some, now]), settings=named))
         return invalid

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -108,3 +109,13 @@ def test_a_halt_says_what_is_stopped_and_why(page: TraderPage, trader: Trader, o
     office.lift(halt)
     trader.submit()
     expect(alert).to_have_count(0)
+
+
+def test_a_report_of_executions_is_downloaded(page: TraderPage, trader: Trader) -> None:
+    page.shows(trader.submit(), "CLOSED", "FILLED")
+    report = page.page.get_by_role("region", name="Executions report")
+    for kind, holds in (("CSV", trader.trader_id.encode()), ("PDF", b"%PDF-")):
+        with page.page.expect_download() as download:
+            report.get_by_role("button", name=kind).click()
+        assert re.fullmatch(rf"executions-[\dTZ-]+\.{kind.lower()}", download.value.suggested_filename)
+        assert holds in download.value.path().read_bytes()

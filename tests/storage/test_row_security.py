@@ -391,6 +391,8 @@ def test_a_key_is_found_by_its_hash_and_no_other_way(session: Begin) -> None:
     looked_up = session("surefill_api", key_hash=rows.key_hash(ANN).hex())
     assert looked_up("SELECT trader_id FROM api_keys") == [(ANN,)]
     assert looked_up("SELECT trader_id FROM api_keys WHERE trader_id = %s", BEN) == []
+    both = session("surefill_api", key_hash=f"{rows.key_hash(ANN).hex()},{rows.key_hash(BEN).hex()}")
+    assert sorted(both("SELECT trader_id FROM api_keys")) == sorted([(ANN,), (BEN,)])
     for settings in (
         {},
         {"key_hash": ""},

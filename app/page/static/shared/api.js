@@ -34,7 +34,17 @@ export const post = (path, { body, headers } = {}) => call("POST", path, { body,
 export const patch = (path, body) => call("PATCH", path, { body: JSON.stringify(body), key: session.key });
 export const remove = (path, body) => call("DELETE", path, { body: JSON.stringify(body), key: session.key });
 
-async function call(method, path, { body, headers = {}, key }) {
+/** GET a file: {blob, name}. Throws NoAnswer, Problem. */
+export async function download(path, otherwise) {
+  const { response, document: blob } = await answered("GET", path, { key: session.key, read: (answer) => (answer.ok ? answer.blob() : answer.json()) });
+  const name = /filename="?([\w.-]+)"?/.exec(response.headers.get("Content-Disposition") ?? "")?.[1];
+  return { blob, name: name ?? otherwise };
+}
+
+const call = async (method, path, options) => (await answered(method, path, options)).document;
+
+/** {response, document} of an answer that is no refusal. */
+async function answered(method, path, { body, headers = {}, key, read = (answer) => answer.json() }) {
   const left = Date.now();
   let response, document;
   try {
@@ -48,12 +58,12 @@ async function call(method, path, { body, headers = {}, key }) {
       signal: AbortSignal.timeout(PATIENCE_MILLISECONDS),
     });
     learn(response.headers.get("Date"), left, Date.now());
-    document = await response.json();
+    document = await read(response);
   } catch (error) {
     // no connection, no answer in time, or one that broke off; what else a proxy says is no answer of the API either
     throw new NoAnswer(error?.name === "TimeoutError" ? "The server did not answer in time." : "The server cannot be reached.");
   }
-  if (response.ok) return document;
+  if (response.ok) return { response, document };
   const problem = new Problem(response.status, document, Number(response.headers.get("Retry-After")) || null);
   if (response.status === 401 && key === session.key) session.end(REVOKED);
   if (response.status >= 500 && response.status !== 501) throw new NoAnswer(problem.message);

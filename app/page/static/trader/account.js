@@ -5,6 +5,7 @@ import { money } from "../shared/decimal.js";
 import { duration, elapsed, utc } from "../shared/times.js";
 import { toneOf } from "./header.js";
 import { scopeOf } from "./halts.js";
+import { Report } from "./report.js";
 import { limitsOf, toneOfShare } from "./limits.js";
 
 const STATES = { ACTIVE: ["Trading", "good"], REDUCING: ["Reducing only", "warn"], HALTED: ["Halted", "bad"] };
@@ -35,5 +36,6 @@ export function Account({ desk }) {
         ${limit.share !== null && html`<span class=${`meter tone-${toneOfShare(limit.share)}`}><span style=${{ width: `${Math.min(100, limit.share * 100)}%` }}></span></span>`}
       </li>`)}
     </ul>
+    <${Report} />
   </section>`;
 }
