@@ -10,7 +10,7 @@ from playwright.sync_api import Route, expect
 
 from proofs.venue_ledger import SimulatorControl
 from tests.browser.trader import Office, Trader
-from tests.browser.trader_page import TraderPage
+from tests.browser.trader_page import AXE, TraderPage
 
 NewPage = Callable[..., TraderPage]
 
@@ -80,6 +80,24 @@ def test_the_last_hour_is_drawn(operations: TraderPage) -> None:
     charts.nth(0).hover(position={"x": 5, "y": 20})
     expect(operations.page.locator(".legend").nth(0)).to_contain_text("Filled 0")
     operations.page.unroute_all(behavior="ignoreErrors")
+
+
+@pytest.mark.parametrize("colours", ["light", "dark"])
+def test_contrast_labels_and_roles_are_right(new_page: NewPage, trader: Trader, office: Office, colours: str) -> None:
+    if not AXE.exists():
+        pytest.skip("axe-core is not installed: sh local/node_clients.sh installs it with npm")
+    page = new_page(color_scheme=colours, reduced_motion="reduce")
+    _sign_in(page, office.operator_key)
+    expect(page.page.get_by_role("region", name="Waiting orders")).to_be_visible()
+    page.is_accessible()
+    halt = office.halt(trader, "A pause")
+    page.page.get_by_role("button", name="Halt …").click()
+    page.is_accessible()
+    page.page.keyboard.press("Escape")
+    lifting = page.page.get_by_role("button", name="Lift …")
+    expect(lifting).to_be_visible()
+    page.is_accessible()
+    office.lift(halt)
 
 
 def test_the_kill_switch_stops_a_symbol_and_is_lifted(operations: TraderPage, trader: Trader) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, expect
 
 from tests.browser.trader import Trader
+
+AXE = Path(__file__).parent / "js" / "node_modules" / "axe-core" / "axe.min.js"
 
 PATIENCE_MILLISECONDS = 20_000
 """For what no requirement bounds: a busy machine may be slow."""
@@ -106,6 +109,13 @@ class TraderPage:
         return drawer
 
     # -- what happens inside -------------------------------------------------------------------------------------------
+
+    def is_accessible(self) -> None:
+        """Contrast, labels and roles of what is on the page now are right."""
+        self.page.evaluate(AXE.read_text())
+        found = self.page.evaluate("() => axe.run(document, {resultTypes: ['violations']})")["violations"]
+        wrong = [f"{each['id']}: {node['html'][:200]}" for each in found for node in each["nodes"]]
+        assert not wrong, "\n".join(wrong)
 
     def evaluate(self, script: str, argument: object = None) -> Any:
         return self.page.evaluate(script, argument)
