@@ -46,7 +46,7 @@ _YARDSTICK_SCHEMA = "yardstick"
 _PGBENCH_CLIENTS = 16
 _CASH = "1000000000"
 # The benchmark's traders send thousands of orders a minute each.
-_ENVIRONMENT = {"ORDER_RATE_LIMIT_PER_MINUTE": "1000000"}
+ENVIRONMENT = {"ORDER_RATE_LIMIT_PER_MINUTE": "1000000"}
 _CANCEL_SHARE = 0.1
 _TPS = re.compile(r"^tps = ([\d.]+)", re.MULTILINE)
 _SEED = 7
@@ -259,7 +259,7 @@ class BenchStack(LocalStack):
         # Beside the project, so that the disk is the one the real data would be on.
         RESULT.parent.mkdir(exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix="bench-", dir=RESULT.parent))
-        super().__init__(folder, _ENVIRONMENT, report=_say, rewire=rewire)
+        super().__init__(folder, ENVIRONMENT, report=_say, rewire=rewire)
 
     def stop(self) -> None:
         super().stop()
