@@ -46,7 +46,9 @@ WATCH_PAINTS = """() => {
 
 
 def _longest_task(page: TraderPage) -> float:
-    return float(page.evaluate("() => Math.max(0, ...window.longTasks)"))
+    longest = float(page.evaluate("() => Math.max(0, ...window.longTasks)"))
+    print(f"longest task: {longest:.0f} ms")
+    return longest
 
 
 def test_five_hundred_orders_stay_fluid(page: TraderPage, trader: Trader) -> None:
