@@ -1,15 +1,15 @@
 """Several keys are looked at in one statement, by those who hold their hashes.
 
-Revision ID: 0010
-Revises: 0009
+Revision ID: 0011
+Revises: 0010
 """
 
 from __future__ import annotations
 
 from alembic import op
 
-revision = "0010"
-down_revision = "0009"
+revision = "0011"
+down_revision = "0011"
 branch_labels = None
 depends_on = None
 
