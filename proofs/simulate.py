@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import gc
 import json
 import multiprocessing
 import os
@@ -101,6 +102,7 @@ _stores: list[Stores] = []
 
 
 def _prepare(folder: str, store: str) -> None:
+    gc.disable()  # a run ends with all that it made: looking for what has become garbage meanwhile costs a tenth
     _stores.append(Stores(Path(folder) / str(os.getpid()), store))
 
 
@@ -114,6 +116,7 @@ def _run_batch(seeds: Sequence[int]) -> list[Outcome]:
                 result.drained_after or 0.0, result.alarms, _stores[0].uses_postgres(seed),
             )
         )  # fmt: skip
+    gc.collect()
     return outcomes
 
 
@@ -184,7 +187,8 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, default=10_000)
     parser.add_argument("--from", dest="from_", type=int, default=0, help="the first seed: ranges can be resumed")
     parser.add_argument("--seed", type=int, help="run this one and print its history")
-    parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--jobs", "--processes", dest="processes", type=int, default=os.cpu_count() or 1,
+                        help="so many processes at once; one for each processor unless given")  # fmt: skip
     parser.add_argument("--store", choices=("both", "memory", "postgres"), default="both")
     parser.add_argument("--stop-at-first", action="store_true")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")

@@ -26,7 +26,7 @@ HORIZON = timedelta(minutes=2)
 """An open order is looked at again within this time: leases, retries and looks are all shorter."""
 ALARMS = frozenset({
     "OVERFILL", "NOT_BOOKABLE", "FILL_CONTRADICTS", "TERMS_DIFFER", "FOREIGN_REPORT", "FOREIGN_FILL",
-    "SECOND_VENUE_ORDER", "LIVE_AFTER_END", "LATE_FILL", "MISSING_AT_VENUE", "PRICE_BEYOND_LIMIT", "REFUSED_BUT_KNOWN",
+    "SECOND_VENUE_ORDER", "LIVE_AFTER_END", "LATE_FILL", "MISSING_AT_VENUE", "PRICE_BEYOND_LIMIT",
 })  # fmt: skip
 """Alarms that a venue which keeps its promises never gives cause for."""
 

@@ -165,7 +165,7 @@ def sweep(scheduler: Scheduler, ports: Ports, wakeups: Wakeups) -> None:
             sweeper.run_once()
         except (StoreUnavailable, LostRace) as error:
             scheduler.history.add(scheduler.now, scheduler.actor.name, f"! {type(error).__name__}")
-        scheduler.sleep(0.25 + scheduler.rng.random())
+        scheduler.sleep(0.5 + 2 * scheduler.rng.random())
 
 
 def listen(scheduler: Scheduler, ports: Ports, exchange: Exchange) -> None:
