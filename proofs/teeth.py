@@ -116,12 +116,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="teeth", description=__doc__)
     parser.add_argument("--short", action="store_true", help="only the four that CI tries")
     parser.add_argument("--only", help="safeguards whose name has this in it")
+    parser.add_argument("--exactly", help="the safeguard with this name")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--result", type=Path, default=RESULT)
     options = parser.parse_args(arguments)
     chosen = [
         safeguard for safeguard in SAFEGUARDS
         if (not options.short or safeguard.name in SHORT) and (options.only or "") in safeguard.name
+        and options.exactly in (None, safeguard.name)
     ]  # fmt: skip
     bites = []
     for place, safeguard in enumerate(chosen, start=1):
