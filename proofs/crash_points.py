@@ -1,7 +1,8 @@
 """Every step between two durable effects of an order's life, by name: where a process can die, fail or stand still.
 
-A durable effect is a commit of ours, or a request that the venue acts on. A real worker process (crashing_worker.py) is
-brought to each of these points and stopped there in each way; both ledgers must agree afterwards.
+A durable effect is a commit of ours, or a request that the venue acts on. A real process, intake or worker
+(crashing_worker.py), is brought to each of these points and stopped there in each way; both ledgers must agree
+afterwards.
 """
 
 from __future__ import annotations
@@ -27,7 +28,10 @@ class Attempt(StrEnum):
 
 @dataclass(frozen=True)
 class CrashPoint:
-    """`at` is the moment: "?" before, "!" after a "commit" or a call to the venue. `after` is the call before it."""
+    """`at` is the moment: "?" before, "!" after a "commit", a wake-up or a call to the venue.
+
+    `after` is the call before it.
+    """
 
     name: str
     at: str
@@ -35,6 +39,13 @@ class CrashPoint:
     after_in_retry: str | None = None
     cancels: bool = False
     """Met on the way of a cancel, not of a submit."""
+    accepts: bool = False
+    """Met at the intake, by a request; its client repeats it with the same key until it is answered."""
+
+    @property
+    def lost_in_retry(self) -> str:
+        """What was lost before the retry: the request to the venue, or the intake's connection before its commit."""
+        return "commit" if self.accepts else "cancel" if self.cancels else "submit"
 
     def is_met(self, moment: str, last_call: str | None, attempt: Attempt) -> bool:
         if moment != self.at:
@@ -44,6 +55,9 @@ class CrashPoint:
 
 
 POINTS = (
+    CrashPoint("order decided, not committed", "commit?", accepts=True),
+    CrashPoint("order committed, nobody woken", "commit!", accepts=True),
+    CrashPoint("order committed, worker woken, not answered", "wake!", accepts=True),
     CrashPoint("attempt decided, not committed", "commit?", after=None, after_in_retry="find!"),
     CrashPoint("attempt committed, request not sent", "submit?"),
     CrashPoint("request sent, answer not read", "submit!"),

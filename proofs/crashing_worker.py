@@ -1,8 +1,8 @@
-"""Worker processes that stop at a crash point: the production worker with its venue and its database watched.
+"""Processes that stop at a crash point: production's intake and worker with their venue and their database watched.
 
 Reads one job a line (JSON) from standard input, starts a process for each, and says on standard output when it got to
-its point: `reached ORDER_ID PID`. A job without a point takes whatever is due to its end, like the sweeper and the
-workers together. The processes end with this one.
+its point: `reached ORDER_ID PID` (of an intake: its idempotency key). A job without a point takes whatever is due to
+its end, like the sweeper and the workers together. The processes end with this one.
 """
 
 from __future__ import annotations
@@ -16,9 +16,12 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from decimal import Decimal
 from uuid import UUID
 
-from app.domain.changes import LostRace
+from app.domain.acceptance import OrderTerms
+from app.domain.changes import Actor, LostRace
+from app.domain.orders import Order, OrderType, Side, TimeInForce
 from app.domain.venue_answers import (
     CancelAnswer,
     ExecutionsAnswer,
@@ -31,6 +34,7 @@ from app.domain.venue_answers import (
     VenueCapabilities,
     VenueInstrument,
 )
+from app.lifecycle.accept import AcceptancePolicy, accept
 from app.lifecycle.advance import advance
 from app.lifecycle.ports import Ports
 from app.settings import load_settings_or_exit
@@ -78,7 +82,7 @@ class Wire:
 
     def loses(self, call: str) -> bool:
         """Whether this request is the lost one before a retry."""
-        if self.armed or call != ("cancel" if self.point.cancels else "submit"):
+        if self.armed or call != self.point.lost_in_retry:
             return False
         self.armed = True
         return True
@@ -153,6 +157,8 @@ class WatchedTransaction:
         return self.inner.read(*calls)
 
     def finish(self, *calls: Call, returning: str | None = None) -> str | None:
+        if self.wire.loses("commit"):
+            raise DatabaseUnavailable("the connection was lost before the commit")
         self.wire.moment("commit?")
         setting = self.inner.finish(*calls, returning=returning)
         self.wire.moment("commit!")
@@ -160,7 +166,7 @@ class WatchedTransaction:
 
 
 class WatchedDatabase(Database):
-    """The worker's database, its commits watched."""
+    """The database of a worker or an intake, its commits watched."""
 
     def __init__(self, url: str, wire: Wire) -> None:
         super().__init__(url, pool_size=1)
@@ -172,18 +178,62 @@ class WatchedDatabase(Database):
             yield WatchedTransaction(transaction, self._wire)  # type: ignore[misc] # the same methods
 
 
+@dataclass
+class WatchedWakeups:
+    """Nobody hears a wake-up of this intake; the moment after it is watched."""
+
+    wire: Wire
+
+    def work(self, _order: Order) -> None:
+        self.wire.moment("wake!")
+
+    def events(self, trader_id: UUID, events: Sequence[bytes]) -> None: ...
+
+
 def bring(job: Mapping[str, str]) -> None:
-    """The life of one process with a point: works on one order until it is closed."""
+    """The life of one process with a point: takes one order in, or works on one until it is closed."""
+    point = next(each for each in POINTS if each.name == job["point"])
+
+    def reached() -> None:
+        sys.stdout.write(f"reached {job['order']} {os.getpid()}\n")
+        sys.stdout.flush()
+
+    wire = Wire(point, Way(job["way"]), Attempt(job["attempt"]), reached)
+    (_take_in if point.accepts else _work_on)(job, wire)
+
+
+def market_order(key: str) -> OrderTerms:
+    """What every intake with a point is asked for, under an idempotency key of its own."""
+    return OrderTerms(
+        symbol="AAPL",
+        side=Side.BUY,
+        quantity=Decimal(1),
+        order_type=OrderType.MARKET,
+        price=None,
+        time_in_force=TimeInForce.GTC,
+        idempotency_key=key,
+        request_fingerprint=b"",
+        confirm_duplicate=True,
+    )
+
+
+def _take_in(job: Mapping[str, str], wire: Wire) -> None:
+    settings = load_settings_or_exit()
+    process = worker_process(settings)
+    database, wakeups = WatchedDatabase(settings.sqlalchemy_url("api"), wire), WatchedWakeups(wire)
+    ports = replace(process.ports, store=PostgresOrders(database, wakeups, process.ports.clock), wakeups=wakeups)
+    while True:  # the client repeats its request
+        with contextlib.suppress(Tripped, LostRace, DatabaseUnavailable):
+            terms = market_order(job["order"])
+            accept(ports, AcceptancePolicy(), UUID(job["trader"]), terms, Actor("trader"), ports.clock.now())
+            raise SystemExit(0)
+        time.sleep(PAUSE_SECONDS)
+
+
+def _work_on(job: Mapping[str, str], wire: Wire) -> None:
     settings = load_settings_or_exit()
     process = worker_process(settings)
     order_id = UUID(job["order"])
-
-    def reached() -> None:
-        sys.stdout.write(f"reached {order_id} {os.getpid()}\n")
-        sys.stdout.flush()
-
-    point = next(each for each in POINTS if each.name == job["point"])
-    wire = Wire(point, Way(job["way"]), Attempt(job["attempt"]), reached)
     venue = WatchedVenue(process.venue, wire)
     database = WatchedDatabase(settings.sqlalchemy_url("worker"), wire)
     ports = replace(

@@ -18,11 +18,9 @@ from pathlib import Path
 from uuid import UUID, uuid4
 
 import psycopg2
-import pytest
 
-from app.domain.changes import Actor
-from app.domain.orders import Order, OrderType, Side, TimeInForce
-from app.domain.risk_rules import OrderTerms
+from app.domain.changes import Actor, LostRace, StoreUnavailable
+from app.domain.orders import Order, OrderType
 from app.domain.venue_answers import OutcomeUnknown
 from app.lifecycle.accept import AcceptancePolicy, AcceptedOrder, accept
 from app.lifecycle.advance import advance
@@ -35,6 +33,7 @@ from app.storage.order_store import PostgresOrders
 from app.storage.transaction import Database
 from app.wiring import SystemClock, TimeOrderedIds, default_venue, retry_policy
 from proofs.crash_points import POINTS, Attempt, CrashPoint, Way
+from proofs.crashing_worker import market_order
 from proofs.ledgers import compare
 from proofs.our_ledger import read_our_ledger
 from proofs.venue_ledger import SimulatorControl
@@ -165,23 +164,39 @@ def until(holds: Callable[[], bool]) -> None:
         time.sleep(0.1)
 
 
-@pytest.mark.parametrize("attempt", Attempt)
-def test_both_ledgers_agree_whatever_happens_at_any_point(settings: Settings, tmp_path: Path, attempt: Attempt) -> None:
+Case = tuple[CrashPoint, Way, Attempt]
+CASES: list[Case] = [(point, way, attempt) for attempt in Attempt for point in POINTS for way in Way]
+
+
+def test_both_ledgers_agree_whatever_happens_at_any_point(settings: Settings, tmp_path: Path) -> None:
+    """All cases at once: most of their time they wait for leases, retries and bounds to run out."""
     trader_id = add_trader(settings)
+    # one of its own for each intake: one that stands still in its transaction holds the account until it is cut off
+    takers = {case: add_trader(settings) for case in CASES if case[0].accepts}
+    keys = {case: str(uuid4()) for case in takers}
     with running(settings, tmp_path) as (intake, ports, workers, venue):
 
+        def bring(case: Case, order: str, **more: str) -> None:
+            point, way, attempt = case
+            workers.start(order=order, point=point.name, way=way, attempt=attempt, **more)
+
+        def repeat(case: Case) -> UUID:
+            """As the client of that intake, at another one, until it is answered."""
+            deadline = time.monotonic() + DEADLINE_SECONDS
+            while True:
+                try:
+                    terms = market_order(keys[case])
+                    outcome = accept(intake, AcceptancePolicy(), takers[case], terms, TRADER, ports.clock.now())
+                except (LostRace, StoreUnavailable):
+                    assert time.monotonic() < deadline
+                    continue
+                assert isinstance(outcome, AcceptedOrder), outcome
+                return outcome.order_id
+
         def submit(point: CrashPoint) -> UUID:
-            terms = OrderTerms(
-                symbol="AAPL",
-                side=Side.BUY,
-                quantity=Decimal(1),
-                order_type=OrderType.LIMIT if point.cancels else OrderType.MARKET,
-                price=Decimal("145.00") if point.cancels else None,  # below the market: it rests
-                time_in_force=TimeInForce.GTC,
-                idempotency_key=str(uuid4()),
-                request_fingerprint=b"",
-                confirm_duplicate=True,
-            )
+            terms = market_order(str(uuid4()))
+            if point.cancels:  # below the market: it rests
+                terms = replace(terms, order_type=OrderType.LIMIT, price=Decimal("145.00"))
             outcome = accept(intake, AcceptancePolicy(), trader_id, terms, TRADER, ports.clock.now())
             assert isinstance(outcome, AcceptedOrder), outcome
             if point.cancels:
@@ -189,22 +204,28 @@ def test_both_ledgers_agree_whatever_happens_at_any_point(settings: Settings, tm
                 request_cancel(ports, outcome.order_id, TRADER)
             return outcome.order_id
 
-        cases = {submit(point): (point, way) for point in POINTS for way in Way}
-        for order_id, (point, way) in cases.items():
-            workers.start(order=str(order_id), point=point.name, way=way, attempt=attempt)
-        workers.wait_for(set(cases))
+        for case, key in keys.items():
+            bring(case, key, trader=str(takers[case]))
+        working = {submit(case[0]): case for case in CASES if not case[0].accepts}
+        for order_id, case in working.items():
+            bring(case, str(order_id))
+        workers.wait_for({*working, *map(UUID, keys.values())})
+        taken = {repeat(case): case for case in takers}
         workers.start()  # from now on a healthy process takes whatever is due
 
         def settled(order_id: UUID) -> bool:
             order = ports.store.order(order_id)
             return order is not None and order.is_closed
 
-        until(lambda: all(settled(order_id) for order_id in cases))
-        for order_id, (_, way) in cases.items():
-            if way is Way.PAUSE:
-                os.kill(workers.reached[order_id], signal.SIGCONT)
-        time.sleep(1.0)  # the zombies do what they were about to do
-        assert all(settled(order_id) for order_id in cases)
-        found = compare(read_our_ledger(settings.database_url_worker), venue.ledger(), deposits={trader_id: CASH})
+        until(lambda: all(settled(order_id) for order_id in (*working, *taken)))
+        zombies = [order_id for order_id, (_, way, _) in working.items() if way is Way.PAUSE]
+        zombies += [UUID(key) for (_, way, _), key in keys.items() if way is Way.PAUSE]
+        for each in zombies:
+            os.kill(workers.reached[each], signal.SIGCONT)
+        time.sleep(1.0)  # they do what they were about to do
+        assert all(settled(order_id) for order_id in working)
+        assert {repeat(case): case for case in takers} == taken, "one key, one order"
+        deposits = dict.fromkeys((trader_id, *takers.values()), CASH)
+        found = compare(read_our_ledger(settings.database_url_worker), venue.ledger(), deposits=deposits)
         assert found.holds, found.differences
-        assert (found.filled, found.cancelled) == (27, 12)
+        assert (found.filled, found.cancelled) == (2 * 36, 2 * 12)
