@@ -32,10 +32,13 @@ class OrderStore(Protocol):
         books: bool = False,
         trader_id: UUID | None = None,
         sending: bool = False,
+        as_left: Order | None = None,
     ) -> T:
         """Lock the order (and its account), decide, write, commit, wake the feed.
 
         `sending`: the decision may let the order leave for the venue, so the gate is passed before halts are read.
+        `as_left`: the order as the caller's own last commit left it. The first decision is made from it, with nothing
+        read beside it, and written only if the order is still at that version; otherwise as without it.
         Raises NoSuchOrder. `decide` may run again from the start when books turn out to be needed.
         """
         ...

@@ -111,7 +111,7 @@ def send(ports: Ports, leaving: Leaving) -> Next:
             )
         else:
             answer = ports.venue_of(order.venue).submit(instruction(order))
-    return _record_until_stored(ports, order.id, leaving.number, answer, ports.clock.now())
+    return _record_until_stored(ports, leaving, answer, ports.clock.now())
 
 
 def attempt_key(order_id: UUID, number: int) -> str:
@@ -119,17 +119,17 @@ def attempt_key(order_id: UUID, number: int) -> str:
     return f"{order_id}/{number}"
 
 
-def _record_until_stored(
-    ports: Ports, order_id: UUID, number: int, answer: SubmitAnswer, received_at: datetime | None = None
-) -> Next:
+def _record_until_stored(ports: Ports, leaving: Leaving, answer: SubmitAnswer, received_at: datetime) -> Next:
     """The venue's word is not thrown away because the database is away for a moment (I3)."""
-    received_at = received_at or ports.clock.now()
+    order, number = leaving.order, leaving.number
+    # mostly nobody has touched the order while the venue answered: then it need not be read again
+    as_left = order if isinstance(answer, Accepted) else None
     for pause in RECORD_PAUSES:
         try:
-            return record_answer(ports, order_id, number, answer, received_at)
+            return record_answer(ports, order.id, number, answer, received_at, as_left=as_left)
         except StoreUnavailable:
             ports.wait(pause)
-    return record_answer(ports, order_id, number, answer, received_at)
+    return record_answer(ports, order.id, number, answer, received_at)
 
 
 def instruction(order: Order) -> OrderInstruction:
@@ -153,9 +153,18 @@ def instruction(order: Order) -> OrderInstruction:
 
 
 def record_answer(
-    ports: Ports, order_id: UUID, number: int, answer: SubmitAnswer, received_at: datetime | None = None
+    ports: Ports,
+    order_id: UUID,
+    number: int,
+    answer: SubmitAnswer,
+    received_at: datetime | None = None,
+    *,
+    as_left: Order | None = None,
 ) -> Next:
-    """Evidence is applied whoever holds the order by now (I3). `received_at`: when it reached us, if not now."""
+    """Evidence is applied whoever holds the order by now (I3). `received_at`: when it reached us, if not now.
+
+    `as_left`: the order as the attempt's own commit left it, which may spare reading it again.
+    """
     heard = WORKER.hearing(received_at or ports.clock.now())
 
     def decide(held: Held) -> Verdict[Next]:
@@ -165,18 +174,24 @@ def record_answer(
         following = _apply(ports, record, number, answer, held)
         return Verdict(following, record.changes())
 
-    return change_or_alarm(ports, order_id, decide, books=isinstance(answer, Refused))
+    return change_or_alarm(ports, order_id, decide, books=isinstance(answer, Refused), as_left=as_left)
 
 
 def change_or_alarm(
-    ports: Ports, order_id: UUID, decide: Callable[[Held], Verdict[T]], *, books: bool, sending: bool = False
+    ports: Ports,
+    order_id: UUID,
+    decide: Callable[[Held], Verdict[T]],
+    *,
+    books: bool,
+    sending: bool = False,
+    as_left: Order | None = None,
 ) -> T | Settled:
     """Change the order; what it cannot take (the venue's word contradicts the books) becomes an alarm on it.
 
     Otherwise the same word would be heard, and refused, for ever, and nobody would know.
     """
     try:
-        return ports.store.change(order_id, decide, books=books, sending=sending)
+        return ports.store.change(order_id, decide, books=books, sending=sending, as_left=as_left)
     except (StoreRefused, ImpossibleChange) as error:
         problem = str(error)
 

@@ -46,6 +46,10 @@ class JsonLines(logging.Formatter):
 
 def configure_logging(process: str, level: str) -> None:
     """Send this process's log to standard output."""
+    # No line names thread, process number or source line, and finding them out for each costs more than writing it:
+    # under gevent a thread object is made for every request (the logging module's own documentation, "Optimization").
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+    logging._srcfile = None  # the documented switch
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(JsonLines(process))
     root = logging.getLogger()

@@ -15,11 +15,13 @@ from app.domain.trading_session import Session
 from app.storage import orders
 from app.storage.transaction import Call, Row, Statement
 
-# Locks first, each a statement of its own, so that the read that follows sees what the last holder committed: a read
-# that waits for a lock itself would bring the position of a moment before.
-LOCK_ACCOUNT_OF_ORDER = Statement(
-    "lock_account_of_order",
-    "SELECT 1 FROM accounts WHERE trader_id = (SELECT trader_id FROM orders WHERE id = $1) FOR UPDATE",
+# Locks first, in a statement of their own, so that the read that follows sees what the last holder committed: a read
+# that waits for a lock itself would bring the position of a moment before. The order's row is locked to find out whose
+# account it is, so before the account (I12); whose it is never changes.
+LOCK_ORDER_AND_ACCOUNT = Statement(
+    "lock_order_and_account",
+    """SELECT 1 FROM accounts WHERE trader_id = (SELECT trader_id FROM orders WHERE id = $1 FOR NO KEY UPDATE)
+    FOR UPDATE""",
 )
 READ_ORDER_WITH_BOOKS = Statement(
     "read_order_with_books",
@@ -57,11 +59,10 @@ INSERT_FILL = Statement(
 )
 
 
-def lock_and_read(order_id: UUID) -> tuple[Call, Call, Call]:
+def lock_and_read(order_id: UUID) -> tuple[Call, Call]:
     """Order, then account, then everything read under both locks (I12)."""
     return (
-        orders.lock(order_id),
-        Call(LOCK_ACCOUNT_OF_ORDER, [order_id]),
+        Call(LOCK_ORDER_AND_ACCOUNT, [order_id]),
         Call(READ_ORDER_WITH_BOOKS, [order_id]),
     )
 

@@ -21,13 +21,18 @@ COLUMNS = (
 _KNOWN = frozenset(COLUMNS)
 _OTHERS = [name for name in COLUMNS if name != "details"]
 
-# The canonical encoding is a JSON object of texts, and becomes the row as it is: one value to parse instead of forty.
-INSERT = Statement(
-    "insert_log",
-    f"""INSERT INTO execution_logs (chain_id, chain_seq, {", ".join(_OTHERS)}, details, created_at, previous_hash, hash)
+_INSERT = f"""INSERT INTO execution_logs (chain_id, chain_seq, {", ".join(_OTHERS)}, details, created_at, previous_hash,
+        hash)
     SELECT r.chain_id, r.chain_seq, {", ".join(f"r.{name}" for name in _OTHERS)}, (r.details #>> '{{}}')::json,
-        r.timestamp, $2, $3
-    FROM json_populate_record(NULL::execution_logs, $1::json) AS r""",
+        r.timestamp, """
+# The canonical encoding is a JSON object of texts, and becomes the row as it is: one value to parse instead of forty.
+INSERT = Statement("insert_log", _INSERT + "$2, $3 FROM json_populate_record(NULL::execution_logs, $1::json) AS r")
+# Two or more: a statement's own cost is more than a row's.
+INSERT_MANY = Statement(
+    "insert_logs",
+    _INSERT
+    + """($2::bytea[])[r.ordinality], ($3::bytea[])[r.ordinality]
+    FROM json_populate_recordset(NULL::execution_logs, $1::json) WITH ORDINALITY AS r ORDER BY r.ordinality""",
 )
 LOCK_CHAIN = Statement(
     "lock_chain",
@@ -44,11 +49,17 @@ COUNTED_AND_UNTOLD = Statement(
 MOVE_CHAIN = Statement("move_chain", "UPDATE audit_chains SET seq = $2, hash = $3 WHERE chain_id = $1")
 
 
-def insert(entry: LogEntry) -> Call:
-    unknown = entry.fields.keys() - _KNOWN
+def insert(*entries: LogEntry) -> Call:
+    """Rows for the log, one or more, in their order."""
+    unknown = {name for entry in entries for name in entry.fields.keys() - _KNOWN}
     if unknown:
         raise ValueError(f"the audit log has no column for {sorted(unknown)}")
-    return Call(INSERT, [entry.encoding.decode(), entry.previous_hash, entry.hash])
+    if len(entries) == 1:
+        return Call(INSERT, [entries[0].encoding.decode(), entries[0].previous_hash, entries[0].hash])
+    encodings = b",".join([entry.encoding for entry in entries]).decode()
+    return Call(
+        INSERT_MANY, [f"[{encodings}]", [entry.previous_hash for entry in entries], [entry.hash for entry in entries]]
+    )
 
 
 def lock_chain(chain_id: UUID, trader_id: UUID | None) -> Call:
@@ -62,7 +73,7 @@ def move_chain(entry: LogEntry) -> Call:
 
 def append(log: Sequence[LogEntry]) -> list[Call]:
     """Rows of a chain that is not an order's, and its new head."""
-    return [*(insert(entry) for entry in log), *([move_chain(log[-1])] if log else [])]
+    return [insert(*log), move_chain(log[-1])] if log else []
 
 
 def count_refusal(refusal: CountedRefusal) -> list[Call]:

@@ -33,18 +33,20 @@ from app.domain.changes import (
     LostRace,
     NoSuchOrder,
     RowBusy,
+    StoreRefused,
     Verdict,
 )
 from app.domain.conduct_rules import RATE_WINDOW
 from app.domain.halts import Halt
 from app.domain.money import ZERO
+from app.domain.order_states import ImpossibleChange
 from app.domain.orders import Order
 from app.domain.positions import Account
 from app.domain.surroundings import Clock, Wakeups
 from app.domain.trading_session import MarketHours, Session, session_of
 from app.storage import attempts, books, execution_logs, halts, order_events, orders
 from app.storage.account_reads import EQUITY, LIMITS
-from app.storage.transaction import Call, Database, Row, Statement
+from app.storage.transaction import Call, Database, Row, Statement, Transaction
 
 T = TypeVar("T")
 
@@ -148,8 +150,16 @@ class PostgresOrders:
         books: bool = False,
         trader_id: UUID | None = None,
         sending: bool = False,
+        as_left: Order | None = None,
     ) -> T:
         """See OrderStore.change. A race lost to another writer is decided again, from what that writer left."""
+        if as_left is not None:
+            try:
+                return self._change_as_left(as_left, decide)
+            except RowBusy:
+                raise
+            except (LostRace, BooksNeeded, GateNeeded, StoreRefused, ImpossibleChange):
+                pass  # what was decided rests on an order that may not be so any more: under its lock, once more
         races = 0
         halting = False
         while True:
@@ -169,6 +179,27 @@ class PostgresOrders:
                 races += 1
                 if races > 2:
                     raise
+
+    def _change_as_left(self, order: Order, decide: Callable[[Held], Verdict[T]]) -> T:
+        """One message instead of two: the update itself proves, by its version, that nobody changed the order since.
+
+        Raises LostRace where somebody did, or where there is nothing to write that could prove it.
+        """
+        verdict = decide(Held(order))
+        changes = verdict.changes
+        if changes is None:
+            raise LostRace(f"nothing was written that proves order {order.id} to be as it was left")
+        with self._database.transaction() as transaction:
+            last_seq, payloads = self._write(transaction, changes)
+        self._wake(changes, payloads, last_seq)
+        return verdict.result
+
+    def _write(self, transaction: Transaction, changes: Changes) -> tuple[str | None, list[bytes]]:
+        payloads = [order_events.encode(event.document) for event in _events(changes)]
+        last_seq = transaction.finish(
+            *_writes(changes, payloads), returning=order_events.LAST_SEQ if payloads else None
+        )
+        return last_seq, payloads
 
     def _change(
         self,
@@ -196,10 +227,7 @@ class PostgresOrders:
             changes = verdict.changes
             if changes is None:
                 return verdict.result
-            payloads = [order_events.encode(event.document) for event in _events(changes)]
-            last_seq = transaction.finish(
-                *_writes(changes, payloads), returning=order_events.LAST_SEQ if payloads else None
-            )
+            last_seq, payloads = self._write(transaction, changes)
         self._wake(changes, payloads, last_seq)
         return verdict.result
 
@@ -274,10 +302,7 @@ class PostgresOrders:
             changes = verdict.changes
             if changes is None:
                 return verdict.result
-            payloads = [order_events.encode(event.document) for event in _events(changes)]
-            last_seq = transaction.finish(
-                *_writes(changes, payloads), returning=order_events.LAST_SEQ if payloads else None
-            )
+            last_seq, payloads = self._write(transaction, changes)
         self._wake(changes, payloads, last_seq)
         return verdict.result
 
@@ -473,8 +498,9 @@ def _writes(changes: Changes, payloads: Sequence[bytes], account_call: Call | No
     calls.extend(attempts.insert(order, attempt) for attempt in changes.attempts_started)
     calls.extend(attempts.end(order, attempt) for attempt in changes.attempts_ended)
     calls.extend(orders.insert(child.order) for child in changes.children)
-    calls.extend(execution_logs.insert(entry) for entry in changes.log)
-    calls.extend(execution_logs.insert(entry) for child in changes.children for entry in child.log)
+    log = [*changes.log, *(entry for child in changes.children for entry in child.log)]
+    if log:
+        calls.append(execution_logs.insert(*log))
     for imposing in changes.halts:
         calls.append(halts.insert(imposing.halt))
         if imposing.log is not None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
-from uuid import UUID
 from zlib import crc32
 
 from app.domain.order_events import Reason
@@ -32,7 +31,6 @@ _ZERO_BY_DEFAULT = frozenset(
 
 SELECTED = ", ".join(f"o.{name}" for name in COLUMNS)
 
-LOCK = Statement("lock_order", "SELECT 1 FROM orders WHERE id = $1 FOR NO KEY UPDATE")
 READ = Statement("read_order", f"SELECT {SELECTED} FROM orders o WHERE o.id = $1")
 # What may forbid a send is read beside the order, so that checking it again costs no message (I4).
 SENDING_CHECKS = """(SELECT i.status FROM instruments i WHERE i.symbol = o.symbol),
@@ -220,7 +218,3 @@ def _values(order: Order) -> Sequence[object]:
         order.filled_before, order.amend_requested_at, order.amend_quantity, order.amend_price,
         order.amend_reservation_price, order.amend_price_bound, order.covered_quantity, order.is_unprotected,
     )  # fmt: skip
-
-
-def lock(order_id: UUID) -> Call:
-    return Call(LOCK, [order_id])

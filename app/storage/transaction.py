@@ -95,6 +95,10 @@ class Counted:
             self.commits += commits
 
 
+SET_FOR_TRANSACTION = Statement("set_for_transaction", "SELECT set_config($1, $2, true)")
+READ_SETTING = Statement("read_setting", "SELECT current_setting($1, true)")
+
+
 class Transaction:
     """One open transaction. Leaving its block without `finish` rolls back."""
 
@@ -131,7 +135,7 @@ class Transaction:
         self._render(calls, parts, values)
         parts.append("COMMIT")
         if returning:
-            parts.append(f"SELECT current_setting('{returning}', true)")
+            self._render([Call(READ_SETTING, [returning])], parts, values)
         self._send(parts, values, commits=1)
         self.begun = False
         self.finished = True
@@ -149,9 +153,7 @@ class Transaction:
     def _settings_first(self) -> tuple[list[str], list[object]]:
         parts: list[str] = []
         values: list[object] = []
-        for name, value in self._settings.items():
-            parts.append(f"SELECT set_config('{name}', %s, true)")
-            values.append(value)
+        self._render([Call(SET_FOR_TRANSACTION, setting) for setting in self._settings.items()], parts, values)
         return parts, values
 
     def _render(self, calls: Sequence[Call], parts: list[str], values: list[object]) -> None:

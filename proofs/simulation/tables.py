@@ -150,10 +150,11 @@ class Tables:
         order = self.orders[order_id]
         return [self._row(order) + self._checks(order)]
 
-    def _lock_account_of_order(self, take: Take, order_id: UUID) -> list[Row]:
-        if order_id in self.orders:
-            take(("account", self.orders[order_id]["trader_id"]))
-        return []
+    def _lock_order_and_account(self, take: Take, order_id: UUID) -> list[Row]:
+        if not self._lock_order(take, order_id):
+            return []
+        take(("account", self.orders[order_id]["trader_id"]))
+        return [(1,)]
 
     def _read_order_with_books(self, _: Take, order_id: UUID) -> list[Row]:
         order = self.orders.get(order_id)
@@ -417,6 +418,14 @@ class Tables:
             raise LostRace("execution_logs_chain")
         row = {"chain_seq": int(fields["chain_seq"]), "encoding": encoding, "previous_hash": previous, "hash": hash_}
         self._append(chain, row)
+
+    def _insert_logs(self, take: Take, encodings: str, previous: list[bytes], hashes: list[bytes]) -> None:
+        whole = json.JSONDecoder()
+        place = 1  # after the opening bracket: the rows' own text is what their hashes cover
+        for before, hash_ in zip(previous, hashes, strict=True):
+            _, end = whole.raw_decode(encodings, place)
+            self._insert_log(take, encodings[place:end], before, hash_)
+            place = end + 1
 
     def _lock_chain(self, take: Take, chain_id: UUID, trader_id: UUID, genesis: bytes) -> list[Row]:
         take(("chain", chain_id))

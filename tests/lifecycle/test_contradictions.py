@@ -163,7 +163,7 @@ def test_an_answer_survives_a_database_that_is_away_for_a_moment(house: House) -
                 raise DatabaseUnavailable("away")
             return store.change(*arguments, **named)  # type: ignore[arg-type] # passed on
 
-    _record_until_stored(replace(house.worker, store=Away()), order_id, 1, answer)  # type: ignore[arg-type] # a part
+    _record_until_stored(replace(house.worker, store=Away()), leaving, answer, house.clock.now())  # type: ignore[arg-type] # a part
     assert house.state(order_id) == ("PENDING", "WORKING")
 
 
