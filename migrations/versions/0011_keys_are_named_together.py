@@ -9,7 +9,7 @@ from __future__ import annotations
 from alembic import op
 
 revision = "0011"
-down_revision = "0011"
+down_revision = "0010"
 branch_labels = None
 depends_on = None
 
