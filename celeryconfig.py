@@ -22,6 +22,7 @@ broker_transport_options = {
     # One attempt to connect per message: kombu would go on for 6 s, and hold the sweeper and all its other work.
     # A worker's own connection is tried for ever, each second: app/broker_connection.py
     "max_retries": 0,
+    "priority_steps": [0],  # messages of one queue have none: one key a queue, not four to look at and to allow
     "queue_order_strategy": "priority",  # queues in the order in which the worker names them: cancels first
 }
 broker_pool_limit = 4
@@ -33,6 +34,7 @@ task_queues = tuple(  # in the order in which a worker takes from them: a cancel
     for name in ("cancels", "orders", "reconciliations")
 )
 task_default_queue = "orders"
+task_default_exchange = ""  # or Celery gives the queues above an exchange with a name after all, and binds them to it
 task_default_queue_type = "quorum" if broker_url.startswith("amqp") else "classic"  # RabbitMQ: replicated queues
 task_create_missing_queues = True
 

@@ -6,7 +6,7 @@ for package in $(find tests -name package.json -not -path '*/node_modules/*'); d
     folder=$(dirname "$package")
     if [ ! -e "$folder/node_modules" ] || [ "$package" -nt "$folder/node_modules" ]; then
         echo "surefill: installing the JavaScript clients of $folder" >&2
-        npm install --prefix "$folder" --no-audit --no-fund --loglevel=error >&2
+        npm ci --prefix "$folder" --no-audit --no-fund --loglevel=error >&2
         touch "$folder/node_modules"
     fi
 done
