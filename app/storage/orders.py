@@ -73,7 +73,11 @@ AT_VENUE = Statement(
     "order_at_venue",
     "SELECT id FROM orders WHERE other_venue_orders <> '{}' AND other_venue_orders @> ARRAY[$1::text] LIMIT 1",
 )
-STRAYS = Statement("stray_orders", f"SELECT {SELECTED} FROM orders o WHERE o.stray_due_at <= $1 LIMIT 100")
+# In order, or a LIMIT makes a scan of all orders look cheap to the planner, who takes a third of them for strays.
+STRAYS = Statement(
+    "stray_orders",
+    f"SELECT {SELECTED} FROM orders o WHERE o.stray_due_at <= $1 ORDER BY o.stray_due_at LIMIT 100",
+)
 # Spread out, the newest first: what the stream may have missed is most likely about them.
 LOOK_AT_LIVE = Statement(
     "look_at_live_orders",

@@ -247,7 +247,7 @@ def said(
 @pytest.mark.parametrize(
     ("second_order", "filled", "execution", "code"),
     [
-        (False, 60, (110, 110), "OVERFILL"),
+        (False, 60, (110, 50), "OVERFILL"),
         (False, 101, None, "OVERFILL"),
         (False, 60, (50, 30), "FILL_CONTRADICTS"),
         (False, 60, (60, 50), "FILL_CONTRADICTS"),
