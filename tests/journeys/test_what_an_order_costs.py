@@ -15,8 +15,8 @@ from proofs.statement_counter import StatementCounter
 
 pytestmark = pytest.mark.journey
 
-# A fill that comes before the answer to its order takes another way through the same number of commits, and on a machine
-# that is busy the feed and the sweeper look more often: one transaction more shows in the commits.
+# A fill that comes before the answer to its order takes another way through the same number of commits, and on a busy
+# machine the feed and the sweeper look more often: one transaction more shows in the commits.
 TOLERANCE = {"Commits": 0.35, "Statements": 4.0, "Messages to PostgreSQL": 4.0, "Requests to the venue": 0.35}
 
 
