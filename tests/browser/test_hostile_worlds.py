@@ -95,6 +95,17 @@ def test_hostile_events_and_errors_are_only_ever_text(page: TraderPage, trader: 
     assert page.evaluate("() => window.broken") is None
 
 
+def test_a_state_that_is_no_state_is_shown_as_it_is(page: TraderPage) -> None:
+    """Words are looked up by what the server says; what every object of JavaScript has is no word of ours."""
+    named = {"status": "constructor", "execution_state": "toString", "side": "valueOf", "order_type": "constructor"}
+    order = an_order(1, datetime.now(UTC), **named)
+    page.page.route("**/api/v1/orders?**", lambda route: route.fulfill(json={"data": [order], "next_cursor": None}))
+    page.page.reload()
+    expect(page.rows.locator(".status")).to_contain_text("toString")
+    expect(page.rows.locator(".side")).to_have_text("valueOf")
+    expect(page.rows.locator(".type")).to_contain_text("constructor")
+
+
 def test_the_browser_itself_refuses_to_make_html_or_to_run_what_is_not_ours(page: TraderPage) -> None:
     assert (
         page.evaluate(

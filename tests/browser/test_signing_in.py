@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from tests.browser.trader import Office, Trader
 from tests.browser.trader_page import TraderPage
@@ -56,3 +57,45 @@ def test_a_key_that_is_revoked_while_connected_signs_out_with_a_sentence(
     expect(page.page.get_by_text("You were signed out: your key was revoked or has expired.")).to_be_visible()
     expect(page.page.get_by_label("API key")).to_have_value("")
     assert page.evaluate("() => sessionStorage.length") == 0
+
+
+def test_an_order_without_an_answer_is_never_sent_with_the_next_trader_s_key(
+    page: TraderPage, trader: Trader, new_trader: Callable[[], Trader]
+) -> None:
+    """One tab, two people: what the first one's ticket still repeats is not the second one's order."""
+    sent: list[str] = []
+
+    def lose(route: Route) -> None:
+        sent.append(route.request.headers["authorization"])
+        route.abort("connectionreset")
+
+    page.page.route(re.compile("/api/v1/orders$"), lose)
+    page.fill_ticket(quantity="3")
+    page.send()
+    page.page.wait_for_function("() => document.querySelector('.ticket button.wide').disabled")
+    page.page.get_by_role("button", name="Sign out").click()
+    other = new_trader()
+    page.page.get_by_label("API key").fill(other.key)
+    page.page.get_by_role("button", name="Sign in").click()
+    page.is_live()
+    page.page.wait_for_timeout(2500)  # the ticket's first three pauses
+    assert set(sent) == {f"Bearer {trader.key}"}
+    expect(page.page.get_by_text("Nobody knows yet")).to_have_count(0)
+    page.page.unroute(re.compile("/api/v1/orders$"))
+    assert other.orders() == []
+
+
+def test_trying_now_does_not_begin_the_page_twice(new_page: NewPage, trader: Trader) -> None:
+    page = new_page()
+    sockets: list[str] = []
+    page.page.on("websocket", lambda socket: sockets.append(socket.url))
+    page.page.route("**/api/v1/instruments**", lambda route: route.abort("connectionrefused"))
+    page.sign_in_without_waiting(trader)
+    now = page.page.get_by_role("button", name="Try now")
+    now.click()
+    expect(now).to_be_visible()
+    page.page.unroute("**/api/v1/instruments**")
+    now.click()
+    page.is_live()
+    page.page.wait_for_timeout(2300)  # when it would have tried again by itself
+    assert len(sockets) == 1

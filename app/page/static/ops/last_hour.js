@@ -1,6 +1,6 @@
 // The last hour by minute: what happened, and how long it took.
 import { html, useState } from "../shared/view.js";
-import { duration, moment } from "../shared/times.js";
+import { duration, hourAndMinute } from "../shared/times.js";
 
 const WIDTH = 600;
 const HEIGHT = 120;
@@ -26,7 +26,7 @@ function Chart({ title, minutes, series, most, show, children }) {
     choose(Math.min(minutes.length - 1, Math.max(0, Math.floor(((event.clientX - box.left) / box.width) * minutes.length))));
   };
   return html`<figure class="card chart-card">
-    <header><h2>${title}</h2><span class="faint small">${minute ? moment(minute.minute).slice(0, 5) : "last hour"}</span></header>
+    <header><h2>${title}</h2><span class="faint small">${minute ? hourAndMinute(minute.minute) : "last hour"}</span></header>
     <div class="legend small">
       ${series.map(([name, label, tone]) => html`<span key=${name} class=${`state tone-${tone}`}>
         <span class="soft">${label}</span>${minute && html` <span class="strong">${show(minute[name])}</span>`}</span>`)}
@@ -40,7 +40,7 @@ function Chart({ title, minutes, series, most, show, children }) {
         ${children}
       </svg>
     </div>
-    <div class="axis faint small"><span>${moment(minutes[0].minute).slice(0, 5)}</span><span>${moment(minutes.at(-1).minute).slice(0, 5)}</span></div>
+    <div class="axis faint small"><span>${hourAndMinute(minutes[0].minute)}</span><span>${hourAndMinute(minutes.at(-1).minute)}</span></div>
   </figure>`;
 }
 

@@ -34,7 +34,7 @@ function Operations() {
   const { seen } = watch;
   return html`
     <header class="ops-bar">
-      <h1 class="brand"><${Mark} /><span>Surefill <span class="soft">operations</span></span></h1>
+      <h1 class="brand"><${Mark} /><span><span class="name">Surefill </span><span class="soft">operations</span></span></h1>
       <div class="tools">
         <${Freshness} watch=${watch} />
         <${ThemeSwitch} />

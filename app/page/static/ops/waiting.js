@@ -6,6 +6,7 @@ import { toasts } from "../shared/toasts.js";
 import { duration, elapsed, utc } from "../shared/times.js";
 
 const WORDS = {
+  __proto__: null,
   NEEDS_ATTENTION: ["Needs attention", "bad"], IN_DOUBT: ["In doubt", "warn"], QUEUED: ["Queued", "calm"],
   SENDING: ["Sending", "calm"], WORKING: ["Working", "calm"], CANCELLING: ["Cancelling", "calm"],
 };

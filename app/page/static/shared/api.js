@@ -28,7 +28,7 @@ const text = (value) => (typeof value === "string" ? value : "");
 export const get = (path, key = session.key) => call("GET", path, { key });
 
 /** POST. Throws NoAnswer, Problem. */
-export const post = (path, { body, headers } = {}) => call("POST", path, { body, headers, key: session.key });
+export const post = (path, { body, headers, key = session.key } = {}) => call("POST", path, { body, headers, key });
 
 /** PATCH, DELETE; both are safe to repeat. Throw NoAnswer, Problem. */
 export const patch = (path, body) => call("PATCH", path, { body: JSON.stringify(body), key: session.key });

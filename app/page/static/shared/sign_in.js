@@ -45,8 +45,8 @@ export function SignIn({ path = "account", title = "Sign in", whose = "traders' 
       </div>
       <button class="button main wide" disabled=${busy}>${busy ? "Checking …" : "Sign in"}</button>
       <p class="faint small">
-        The key stays in this tab and is forgotten when it closes. With <span class="mono">make run</span>, the demo ${whose}
-        in <span class="mono">var/demo-keys.json</span>.
+        The key stays in this tab and is forgotten when it closes. With <span class="mono">make run</span>, the demo ${whose} in
+        ${" "}<span class="mono">var/demo-keys.json</span>.
       </p>
     </form>
   </main>`;

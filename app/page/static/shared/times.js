@@ -14,7 +14,13 @@ export function moment(text) {
   const time = at(text);
   if (Number.isNaN(time)) return "–";
   if (SHORT_DATE.format(time) === SHORT_DATE.format(now())) return CLOCK.format(time);
-  return `${DAY.format(time)} ${CLOCK.format(time).slice(0, 5)}`;
+  return `${DAY.format(time)} ${hourAndMinute(text)}`;
+}
+
+/** "14:03", of whatever day. */
+export function hourAndMinute(text) {
+  const time = at(text);
+  return Number.isNaN(time) ? "–" : CLOCK.format(time).slice(0, 5);
 }
 
 /** "14:03:27.418" */

@@ -8,7 +8,7 @@ import { scopeOf } from "./halts.js";
 import { Report } from "./report.js";
 import { limitsOf, toneOfShare } from "./limits.js";
 
-const STATES = { ACTIVE: ["Trading", "good"], REDUCING: ["Reducing only", "warn"], HALTED: ["Halted", "bad"] };
+const STATES = { __proto__: null, ACTIVE: ["Trading", "good"], REDUCING: ["Reducing only", "warn"], HALTED: ["Halted", "bad"] };
 
 export function Account({ desk }) {
   useObserved(desk.books);

@@ -39,6 +39,7 @@ export class Desk extends Observed {
   #startOver;
   #timers = new Set();
   #booksDue = 0;
+  #beginning = 0;
   #ended = false;
 
   constructor(startOver) {
@@ -48,11 +49,12 @@ export class Desk extends Observed {
   }
 
   async begin() {
+    const mine = (this.#beginning += 1); // one of them only: "Try now" does not wait for the timer
     this.problem = null;
     this.changed();
     try {
       const [account, head, instruments] = await Promise.all([get("account"), headSeq(), get("instruments?limit=1000")]);
-      if (this.#ended) return;
+      if (this.#ended || mine !== this.#beginning) return;
       this.account = account;
       this.instruments = instruments.data;
       this.#follow(account.trader_id, head);
@@ -62,10 +64,10 @@ export class Desk extends Observed {
       this.ready = true;
       this.changed();
     } catch (error) {
-      if (this.#ended) return;
+      if (this.#ended || mine !== this.#beginning) return;
       this.problem = error;
       this.changed();
-      if (error instanceof NoAnswer) this.#after(2000, () => this.begin());
+      if (error instanceof NoAnswer) this.#after(2000, () => mine === this.#beginning && this.begin());
       return;
     }
     // each of these tells its own problem where its part of the page is

@@ -6,7 +6,7 @@ import { moment, utc } from "../shared/times.js";
 const MOST = 3;
 
 /** What a halt stops. */
-export const scopeOf = ({ scope, symbol }) => ({ GLOBAL: "All trading", TRADER: "This account", SYMBOL: symbol })[scope] ?? scope;
+export const scopeOf = ({ scope, symbol }) => ({ __proto__: null, GLOBAL: "All trading", TRADER: "This account", SYMBOL: symbol })[scope] ?? scope;
 
 export function Halts({ desk }) {
   useObserved(desk.books);

@@ -5,6 +5,7 @@ import { toasts } from "../shared/toasts.js";
 import { inShort } from "./words.js";
 
 const WORTH = {
+  __proto__: null,
   "order.filled": ["filled", "good"],
   "order.rejected": ["rejected", "bad"],
   "order.cancelled": ["cancelled", "calm"],

@@ -42,7 +42,7 @@ export class OrderRow extends Component {
       <div role="gridcell" class="cell average number">${order.average_fill_price === null ? html`<span class="faint">–</span>` : price(order.average_fill_price, 4)}</div>
       <div role="gridcell" class="cell status"><span class=${`state tone-${tone}`}><span>${brief}</span></span>
         ${notes.length > 0 && html`<span class="notes">${notes}</span>`}</div>
-      <div role="gridcell" class="cell reason cut soft" title=${order.reason?.message ?? ""}>${order.reason?.message ?? ""}</div>
+      <div role="gridcell" class="cell reason soft" title=${order.reason?.message ?? ""}>${order.reason?.message ?? ""}</div>
       <div role="gridcell" class="cell age number soft">${this.#age}</div>
       <div role="gridcell" class="cell actions"><${Actions} order=${order} desk=${desk} little /></div>
     </div>`;

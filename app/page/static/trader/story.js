@@ -7,6 +7,7 @@ const attempt = (entry) => (entry.retry_attempt ?? 0) + 1;
 const words = (action) => String(action).charAt(0) + String(action).slice(1).toLowerCase().replaceAll("_", " ");
 
 const ANSWERS = {
+  __proto__: null,
   ACCEPTED: "The venue accepted it.", REFUSED: "The venue refused it.", UNKNOWN: "Without a definite answer.", SENDER_GONE: "Its sender ended before an answer came.",
   TAKEN: "The venue took it.",
 };

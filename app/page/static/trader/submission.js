@@ -4,6 +4,7 @@
 // go out again with the same key; only an answer, or the trader's word, ends it. A reload finds it and goes on.
 import { newKey, NoAnswer, post, Problem } from "../shared/api.js";
 import { Observed } from "../shared/observed.js";
+import { session } from "../shared/session.js";
 
 const STORED_AS = "surefill.submission";
 const PAUSES_MILLISECONDS = [400, 1000, 2000, 4000];
@@ -14,6 +15,9 @@ export class Submission extends Observed {
   busy = false;
   /** Set when the same request was sent several times without an answer. */
   unanswered = this.pending ? "The page was closed before an answer came." : null;
+  /** Whose order it is. Somebody else may sign in, in this tab, while it is still being sent. */
+  #key = session.key;
+  #ended = false;
 
   /** Send a new order. Answers the order; throws Problem when it was refused, NoAnswer when nobody knows. */
   async send(terms) {
@@ -49,6 +53,11 @@ export class Submission extends Observed {
     this.changed();
   }
 
+  /** The ticket is gone: nothing is sent any more, and what is stored for this tab belongs to the next one. */
+  end() {
+    this.#ended = true;
+  }
+
   get terms() {
     return this.pending ? JSON.parse(this.pending.body) : null;
   }
@@ -57,8 +66,9 @@ export class Submission extends Observed {
     const { key, body } = this.pending;
     const headers = { "Idempotency-Key": key, ...(confirmDuplicate ? { "Confirm-Duplicate": "true" } : {}) };
     for (const pause of [...PAUSES_MILLISECONDS, null]) {
+      if (this.#ended) throw new NoAnswer("The ticket was closed before an answer came.");
       try {
-        return await post("orders", { body, headers });
+        return await post("orders", { body, headers, key: this.#key });
       } catch (error) {
         const goesOn = error instanceof NoAnswer || error.code === "REQUEST_IN_PROGRESS";
         if (!goesOn) throw error;
@@ -70,6 +80,7 @@ export class Submission extends Observed {
   }
 
   #settle() {
+    if (this.#ended) return;
     this.pending = null;
     this.unanswered = null;
     sessionStorage.removeItem(STORED_AS);

@@ -38,7 +38,7 @@ export function Ticket({ desk, handle, onOrder }) {
   const symbol = form.symbol.trim().toUpperCase();
   const instrument = desk.instruments.find((each) => each.symbol === symbol);
   useEffect(() => quotes.follow(symbol, Boolean(instrument)), [symbol, Boolean(instrument)]);
-  useEffect(() => () => quotes.end(), []);
+  useEffect(() => () => (quotes.end(), submission.end()), []);
 
   const set = (name, value) => {
     setForm((before) => ({ ...before, [name]: value }));

@@ -1,7 +1,9 @@
 // An order's state in words: what it is, what it means, what happens next, and which buttons fit.
 import { price, quantity } from "../shared/decimal.js";
 
+// Without a prototype: "constructor" is no state.
 const OPEN = {
+  __proto__: null,
   QUEUED: ["Queued", "calm", "Accepted and stored; nothing has been sent to the venue yet.", "It is sent in a moment."],
   SENDING: ["Sending", "calm", "A request to the venue may be on its way.", "The venue's answer decides."],
   IN_DOUBT: ["In doubt", "warn", "The last attempt ended without a definite answer, so the venue may or may not have it.",
@@ -13,6 +15,7 @@ const OPEN = {
 };
 
 const ENDS = {
+  __proto__: null,
   FILLED: ["Filled", "good", "Wholly executed."],
   CANCELLED: ["Cancelled", "none", "Ended before it was wholly filled."],
   REJECTED: ["Rejected", "bad", "Refused; it will not be executed."],
@@ -41,8 +44,8 @@ export const mayAmend = (order) =>
   !["IOC", "FOK"].includes(order.time_in_force) && order.parent_id === null;
 export const needsAttention = (order) => order.execution_state === "NEEDS_ATTENTION";
 
-const SIDES = { BUY: "Buy", SELL: "Sell" };
-const TYPES = { MARKET: "Market", LIMIT: "Limit", STOP: "Stop" };
+const SIDES = { __proto__: null, BUY: "Buy", SELL: "Sell" };
+const TYPES = { __proto__: null, MARKET: "Market", LIMIT: "Limit", STOP: "Stop" };
 export const sideOf = (order) => SIDES[order.side] ?? order.side;
 export const typeOf = (order) => TYPES[order.order_type] ?? order.order_type;
 
@@ -70,6 +73,7 @@ export function unprotectedOf(order) {
 export const inShort = (order) => `${sideOf(order)} ${order.quantity} ${order.symbol}`;
 
 const FIELDS = {
+  __proto__: null,
   symbol: "Symbol", side: "Side", quantity: "Quantity", order_type: "Type", price: "Price", stop_loss: "Stop loss", take_profit: "Take profit",
   time_in_force: "Time in force", max_slippage_bps: "Max slippage", max_wait_seconds: "Max wait", venue: "Venue",
 };
