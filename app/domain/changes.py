@@ -151,6 +151,8 @@ class Held:
     """An active halt that covers the order."""
     trader_chain: ChainHead | None = None
     """The trader's own audit chain; read only where the gate is closed, so that a halt may be written."""
+    trader_halts: Sequence[Halt] = ()
+    """Every halt that this trader ever had, lifted ones included; read with `trader_chain`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,6 +78,8 @@ TRANSITIONS: dict[tuple[ExecutionState, type[OrderEvent]], ExecutionState] = {
     (S.SENDING, happened.AmendWanted): S.SENDING,
     (S.IN_DOUBT, happened.AmendWanted): S.IN_DOUBT,
     (S.WORKING, happened.AmendWanted): S.WORKING,
+    # nobody asks for it; what was replaced was executed after its end, so what may stand is for too much
+    (S.NEEDS_ATTENTION, happened.AmendWanted): S.NEEDS_ATTENTION,
     # nothing was sent yet
     (S.QUEUED, happened.Amended): S.QUEUED,
     # the venue has cancelled what stood there; `Order.apply` closes the order when nothing is left

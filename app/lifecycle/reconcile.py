@@ -15,7 +15,7 @@ from app.domain import order_events as happened
 from app.domain.changes import Actor, Held, Verdict
 from app.domain.money import plain
 from app.domain.order_events import Reason
-from app.domain.order_states import ExecutionState
+from app.domain.order_states import ExecutionState, OrderStatus
 from app.domain.orders import Order, OrderType, Side
 from app.domain.reconciliation import (
     AbsenceProven,
@@ -55,6 +55,7 @@ from app.lifecycle.send import (
     Settled,
     TryAgain,
     change_or_alarm,
+    contradicted,
     forbids_sending,
     found_after_end,
     lose_outcome,
@@ -191,6 +192,10 @@ def take_over(
         return _after_end(record, report)
     if after.is_closed:
         remember_venue_order(record, report)
+        if _leaves_something_standing(order, after, report):
+            record.alarm("LATE_FILL", "With what had been replaced all of it is executed; what stands is cancelled.")
+            record.bookkeeping(stray_due_at=record.now)
+            return TryAgain(record.now, Reason("LATE_FILL", "What stands at the venue is cancelled."))
         return Settled()
     if after.execution_state is ExecutionState.QUEUED:
         return TryAgain(record.now, Reason("AMENDED", "It goes out with its new terms now."))
@@ -227,16 +232,31 @@ def take_over(
 def _of_what_was_replaced(record: Record, events: Sequence[happened.OrderEvent]) -> Next:
     """An execution of a venue order that had ended and was replaced: what stands now is for too much by it.
 
-    So it is replaced once more, for what is left; a wish that is under way does that by itself.
+    So it is replaced once more, for what is left; a wish that is under way does that by itself. Where nobody knows yet
+    whether anything stands, the wish waits until that is known.
     """
     order = record.order
-    if not events or order.execution_state is not ExecutionState.WORKING or order.is_leaving_venue:
+    if not events or order.execution_state not in _MAY_STAND or order.amend_requested_at is not None:
         return Settled()
     record.alarm("LATE_FILL", "What had been replaced was executed after its end; what is left is sent anew.")
     record.happened(
         happened.AmendWanted(record.now, order.quantity, order.price, order.reservation_price, order.price_bound)
     )
     return TryAgain(record.now, Reason("LATE_FILL", "What stands is cancelled and sent anew for what is left."))
+
+
+_MAY_STAND = frozenset(
+    {ExecutionState.WORKING, ExecutionState.SENDING, ExecutionState.IN_DOUBT, ExecutionState.NEEDS_ATTENTION}
+)
+
+
+def _leaves_something_standing(before: Order, after: Order, report: OrderReport) -> bool:
+    """True when an order is filled by executions of two venue orders, one of which can be executed further."""
+    if before.is_exit or after.status is not OrderStatus.FILLED:
+        return False
+    if is_part(before, report):
+        return before.is_known_at_venue
+    return report.status is VenueOrderStatus.WORKING and report.total_filled < report.quantity
 
 
 def _follow_legs(record: Record, report: OrderReport) -> None:
@@ -249,9 +269,7 @@ def _follow_legs(record: Record, report: OrderReport) -> None:
 
 
 def _contradicted(record: Record, nonsense: Nonsense) -> Next:
-    record.alarm(nonsense.code, str(nonsense))
-    if nonsense.halts:
-        record.halt_trader(nonsense.code, f"order {record.order.id}: {nonsense}")
+    contradicted(record, nonsense)
     order = record.order
     if nonsense.code == "OVERFILL" and order.execution_state is ExecutionState.WORKING:
         reason = Reason("OVERFILL", "The venue reports more than was ordered; what is left is cancelled.")
@@ -313,12 +331,12 @@ def take_report(
 
     def settle(held: Held) -> Verdict[Next]:
         record = Record(ports, held, LISTENER)
-        before = record.order
+        before = held.order
         following = take_over(record, report, executions, held.known, found_by_asking=True)
         ended_before = before.closed_at is not None and before.closed_at < listed_after
         if ended_before and report.status is VenueOrderStatus.WORKING:
             found_after_end(record, report, is_fresh=True)
-        return Verdict(following, None if record.order == before else record.changes())
+        return Verdict(following, None if record.is_empty else record.changes())
 
     following = change_or_alarm(ports, order_id, settle, books=True)
     if isinstance(following, TryAgain):
@@ -339,7 +357,7 @@ def take_updates(ports: Ports, order_id: UUID, updates: Sequence[TradeUpdate]) -
     def settle(held: Held) -> Verdict[Next]:
         nonlocal woken
         record = Record(ports, held, heard)
-        before, woken = record.order, None
+        woken = None
         known = dict(held.known)
         for update in updates:
             executions = () if update.execution is None else (update.execution,)
@@ -353,7 +371,7 @@ def take_updates(ports: Ports, order_id: UUID, updates: Sequence[TradeUpdate]) -
             )
             if isinstance(following, TryAgain):
                 woken = record.order
-        return Verdict(Settled(), None if record.order == before else record.changes())
+        return Verdict(Settled(), None if record.is_empty else record.changes())
 
     books = any(update.execution is not None or update.report.status.is_end for update in updates)
     change_or_alarm(ports, order_id, settle, books=books)

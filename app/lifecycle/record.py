@@ -61,6 +61,7 @@ class Record:
             account=held.account,
             position=held.position,
         )
+        self._began = self._changes.order
         self._books_changed = False
         self._events = 0
         self._untold: list[AttemptEnded] = []
@@ -140,7 +141,11 @@ class Record:
         self._log(action, self._changes.order, error_code=error_code, reason=reason)
 
     def halt_trader(self, code: str, reason: str) -> None:
-        """Halt the order's trader in this transaction, unless it is halted. Raises GateNeeded where that cannot be."""
+        """Halt the order's trader in this transaction, unless it is halted. Raises GateNeeded where that cannot be.
+
+        `reason` is the evidence with its numbers. What a person has seen and lifted does not halt again: the venue
+        repeats it with every look.
+        """
         held = self._held
         if held.halt is not None and held.halt.scope is HaltScope.TRADER:
             return
@@ -148,9 +153,12 @@ class Record:
             return
         if held.trader_chain is None:
             raise GateNeeded
+        reason = reason[:2000]
+        if any(halt.is_active or (halt.code, halt.reason) == (code, reason) for halt in held.trader_halts):
+            return
         order = self._changes.order
         halt = Halt(
-            self._ports.ids.new(), HaltScope.TRADER, order.trader_id, None, code, reason[:2000], cancel_exits=False,
+            self._ports.ids.new(), HaltScope.TRADER, order.trader_id, None, code, reason, cancel_exits=False,
             halted_by="Surefill", created_at=self.now,
         )  # fmt: skip
         fields: dict[str, object] = {
@@ -168,6 +176,12 @@ class Record:
             "software_version": self._ports.software_version,
         }
         self._changes.halts.append(Imposing(halt, chained(held.trader_chain, fields)))
+
+    @property
+    def is_empty(self) -> bool:
+        """True while nothing has happened that would have to be written."""
+        # the version apart, which rises with whatever is written
+        return not self._changes.halts and self._changes.order == self._began
 
     @property
     def fills(self) -> Sequence[FillRow]:

@@ -229,7 +229,7 @@ def _apply(ports: Ports, record: Record, number: int, answer: SubmitAnswer, held
                 for event in adopt(order, report, (), held.known, record.now, found_by_asking=False):
                     record.happened(event, venue_at=report.updated_at)
             except Nonsense as nonsense:
-                record.alarm(nonsense.code, str(nonsense))
+                contradicted(record, nonsense)
                 return _in_doubt(ports, record, Reason(NONSENSE, str(nonsense)), latest=latest)
             remember_venue_order(record, report)
             # the stream may have told of the acceptance first, and it does not name the other exit of a pair
@@ -263,6 +263,13 @@ def _apply(ports: Ports, record: Record, number: int, answer: SubmitAnswer, held
             if code == NONSENSE:
                 record.alarm(code, f"attempt {number} was answered with what cannot be true; the order is in doubt")
             return _in_doubt(ports, record, Reason(code, message), latest=latest, retry_after=answer.retry_after)
+
+
+def contradicted(record: Record, nonsense: Nonsense) -> None:
+    """The venue's word cannot be true of this order: alarm, and halt where something was executed that must not be."""
+    record.alarm(nonsense.code, str(nonsense))
+    if nonsense.halts:
+        record.halt_trader(nonsense.code, f"order {record.order.id}: {nonsense}")
 
 
 def remember_venue_order(record: Record, report: OrderReport) -> None:

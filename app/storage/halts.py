@@ -42,6 +42,9 @@ TARGET_EXISTS = Statement(
     """SELECT ($1::uuid IS NULL OR EXISTS (SELECT 1 FROM accounts WHERE trader_id = $1))
     AND ($2::text IS NULL OR EXISTS (SELECT 1 FROM instruments WHERE symbol = $2))""",
 )
+OF_TRADER = Statement(
+    "halts_of_trader", f"SELECT {SELECTED} FROM halts h WHERE h.scope = 'TRADER' AND h.trader_id = $1"
+)
 FIND = Statement("find_halt", f"SELECT {SELECTED} FROM halts h WHERE h.id = $1")
 LIST = Statement(
     "list_halts", f"SELECT {SELECTED} FROM halts h ORDER BY h.lifted_at IS NOT NULL, h.created_at DESC, h.id LIMIT $1"

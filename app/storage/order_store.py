@@ -222,7 +222,8 @@ class PostgresOrders:
             if halting:
                 chain = held.order.trader_id
                 head = transaction.fetch(execution_logs.lock_chain(chain, chain))[0]
-                held = replace(held, trader_chain=execution_logs.head(chain, *head))
+                told = [halts.from_row(row) for row in transaction.fetch(Call(halts.OF_TRADER, [chain]))]
+                held = replace(held, trader_chain=execution_logs.head(chain, *head), trader_halts=told)
             verdict = decide(held)
             changes = verdict.changes
             if changes is None:

@@ -479,6 +479,12 @@ class Tables:
     def _find_halt(self, _: Take, halt_id: UUID) -> list[Row]:
         return [tuple(self.halts[halt_id].values())] if halt_id in self.halts else []
 
+    def _halts_of_trader(self, _: Take, trader_id: UUID) -> list[Row]:
+        return [
+            tuple(halt.values()) for halt in self.halts.values()
+            if halt["scope"] == "TRADER" and halt["trader_id"] == trader_id
+        ]  # fmt: skip
+
     def _lock_account_for_halt(self, take: Take, trader_id: UUID) -> None:
         take(("account", trader_id))
 

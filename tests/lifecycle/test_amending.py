@@ -247,6 +247,62 @@ def test_a_late_fill_of_what_was_replaced_is_booked_and_what_stands_is_for_so_mu
     assert house.state(order_id) == ("FILLED", "CLOSED") and executed(house) == HUNDRED
 
 
+def second_on_its_way(house: House, order_id: UUID) -> Leaving:
+    """The first venue order has ended, and the request for the second is about to leave."""
+    while house.state(order_id)[1] != "QUEUED":
+        house.clock.pass_(1)
+        house.advance(order_id)
+        house.listen()
+    leaving = house.worker.store.change(order_id, lambda held: _claim(house.worker, held), sending=True)
+    assert isinstance(leaving, Leaving)
+    return leaving
+
+
+@pytest.mark.parametrize("heard", ["on its way", "in doubt", "after all retries"])
+def test_a_late_fill_that_is_heard_while_the_second_is_on_its_way_leaves_it_for_so_much_less(
+    house: House, heard: str
+) -> None:
+    order_id = working(house, filled=30)
+    want(house, order_id, "151")
+    leaving = second_on_its_way(house, order_id)
+    if heard != "on its way":
+        house.venue.plan(Fault.SUBMIT_REPLY_LOST)
+        send(house.worker, leaving)
+    if heard == "after all retries":
+        house.venue.plan(Fault.FIND_ERROR, times=4)
+        house.sweep(9)
+        assert house.state(order_id)[1] == "NEEDS_ATTENTION"
+    executed_after_all(house, order_id, 10)
+    house.stream.tamper = lambda said: [update for update in said if update.report.client_order_id == str(order_id)]
+    house.listen()
+    house.stream.tamper = lambda said: said
+    assert house.order(order_id).filled_quantity == 40
+    if heard == "on its way":
+        send(house.worker, leaving)
+    house.sweep(15)
+    carried_out(house, order_id)
+    assert open_at_venue(house) == [(f"{order_id}-2", Decimal(60))]
+    assert house.order(order_id).alarm_code == "LATE_FILL"
+
+
+@pytest.mark.parametrize("late", [70, 10])
+def test_what_stands_is_cancelled_when_a_late_fill_completes_the_order(house: House, late: int) -> None:
+    order_id = working(house, filled=30)
+    want(house, order_id, "151")
+    carried_out(house, order_id)
+    executed_after_all(house, order_id, late)
+    house.listen()
+    if late < 70:
+        house.venue.fill(f"{order_id}-1", Decimal(70 - late), Decimal(151))
+        house.listen()
+    assert house.state(order_id) == ("FILLED", "CLOSED")
+    house.sweep(3)
+    assert open_at_venue(house) == [] and executed(house) == HUNDRED
+    assert house.order(order_id).alarm_code == "LATE_FILL"
+    house.sweep(3)
+    assert house.order(order_id).stray_due_at is None
+
+
 def test_a_late_fill_of_what_was_replaced_is_booked_after_the_end_of_all_of_it(house: House) -> None:
     order_id = working(house, filled=30)
     want(house, order_id, "151")

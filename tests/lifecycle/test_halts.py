@@ -13,12 +13,12 @@ import pytest
 
 from app.domain.changes import Held, Verdict
 from app.domain.halts import HaltScope
-from app.domain.venue_answers import Execution, OrderReport, TradeUpdate, VenueOrderStatus
+from app.domain.venue_answers import Accepted, Execution, OrderReport, TradeUpdate, VenueOrderStatus
 from app.lifecycle.accept import AcceptedOrder, Refusal
 from app.lifecycle.advance import _claim
 from app.lifecycle.halts import cancel_what_is_halted, impose, lift
 from app.lifecycle.reconcile import take_updates
-from app.lifecycle.send import Leaving, send
+from app.lifecycle.send import Leaving, record_answer, send
 from app.storage.halts import GATE_KEY
 from proofs.fake_venue import Fault
 from tests.lifecycle.conftest import House
@@ -276,6 +276,54 @@ def test_an_order_executed_beyond_its_quantity_or_twice_halts_its_trader_in_the_
         "SELECT error_code, reason FROM execution_logs WHERE chain_id = %s AND action = 'HALTED'", house.trader_id
     )
     assert [row[0] for row in rows] == [code] and str(order_id) in str(rows[0][1])
+
+
+def test_a_second_venue_order_that_answers_a_submit_and_was_executed_halts_the_trader(house: House) -> None:
+    order_id = house.submitted()
+    house.advance(order_id)
+    house.venue.fill(str(order_id), Decimal(60), Decimal(150))
+    house.listen()
+    record_answer(house.worker, order_id, 1, Accepted(said(house, order_id, "another", 10).report))
+    assert house.sql("SELECT scope, code FROM halts WHERE lifted_at IS NULL") == [("TRADER", "SECOND_VENUE_ORDER")]
+
+
+def lifted(house: House) -> None:
+    """A person has looked, and lifts the trader's halt."""
+    ((halt_id,),) = house.sql("SELECT id FROM halts WHERE lifted_at IS NULL")
+    assert isinstance(halt_id, UUID)
+    lift(house.halts, halt_id, "looked at")
+
+
+def test_what_a_person_has_seen_and_lifted_does_not_halt_again_but_more_of_it_does(house: House) -> None:
+    order_id = house.submitted()
+    house.advance(order_id)
+    house.venue.fill(str(order_id), Decimal(60), Decimal(150))
+    house.listen()
+    (there,) = house.venue.with_client_id(str(order_id))
+    house.venue._execute(there, Decimal(50), Decimal(150))
+    house.listen()
+    lifted(house)
+    house.sweep(60)  # the venue is asked again and again, and says the same
+    assert house.sql("SELECT id FROM halts WHERE lifted_at IS NULL") == []
+    assert isinstance(house.submit(), AcceptedOrder)
+    house.venue._execute(there, Decimal(5), Decimal(150))
+    house.listen()
+    assert house.sql("SELECT code FROM halts WHERE lifted_at IS NULL") == [("OVERFILL",)]
+
+
+def test_another_trade_that_is_taken_back_halts_again(house: House) -> None:
+    order_id = house.submitted()
+    house.advance(order_id)
+    house.venue.fill(str(order_id), HUNDRED, Decimal(150))
+    house.listen()
+    ours = house.order(order_id).venue_order_id or ""
+    for filled in (60, 60, 30):
+        undone = TradeUpdate("trade_bust", said(house, order_id, ours, filled).report)
+        take_updates(house.worker, order_id, [undone])
+        if filled == 60 and house.sql("SELECT id FROM halts WHERE lifted_at IS NULL"):
+            lifted(house)
+    assert len(house.sql("SELECT id FROM halts")) == 2
+    assert house.sql("SELECT code FROM halts WHERE lifted_at IS NULL") == [("TRADE_TAKEN_BACK",)]
 
 
 @pytest.mark.parametrize(("second_order", "filled"), [(True, 0), (False, 60)])
