@@ -48,9 +48,12 @@ def verify_log() -> None:
 
 def _tree(folder: CheckpointFolder, sequence: LogSequence, found: Verification) -> str:
     """Compare the database's rows with what was signed; one line that sums it up."""
-    if not folder.exists():
-        return f"no checkpoints in {folder.folder}: only the chains were checked"
     try:
+        if not folder.exists():
+            # The sequencer signs as soon as it has made a key, however empty the log is.
+            if folder.verification_keys():
+                found.breaks.append(f"{folder.folder} has the keys of a log and none of its checkpoints: they are gone")
+            return f"no checkpoints in {folder.folder}: only the chains were checked"
         signed = by_size(folder.checkpoints())
         if not signed:
             raise FolderUnusable(f"{folder.folder} has files of checkpoints and no checkpoint in them")

@@ -32,7 +32,31 @@ WITHOUT_LOG = Statement(
     """SELECT o.id FROM orders o WHERE NOT EXISTS (SELECT 1 FROM execution_logs l WHERE l.chain_id = o.id)
     LIMIT 100""",
 )
-
+# Heads that speak of rows where there are none: a whole chain is gone.
+HEADS_WITHOUT_LOG = Statement(
+    "heads_without_log",
+    """SELECT c.chain_id, c.seq FROM audit_chains c
+    WHERE c.seq > 0 AND NOT EXISTS (SELECT 1 FROM execution_logs l WHERE l.chain_id = c.chain_id) LIMIT 100""",
+)
+# Reports are made of fills, so a fill that the log does not tell (or tells otherwise) is as bad as a changed row.
+FILLS_UNLIKE_LOG = Statement(
+    "fills_unlike_log",
+    """WITH kept AS (SELECT order_id, trader_id, symbol, side, timestamp, quantity_filled, price_at_fill, commission
+        FROM fills),
+      told AS (SELECT order_id, trader_id, symbol, side, venue_at, fill_quantity, fill_price, commission
+        FROM execution_logs WHERE fill_quantity IS NOT NULL)
+    SELECT DISTINCT order_id, in_fills FROM (
+      (SELECT *, true AS in_fills FROM (SELECT * FROM kept EXCEPT ALL SELECT * FROM told) only_kept)
+      UNION ALL (SELECT *, false FROM (SELECT * FROM told EXCEPT ALL SELECT * FROM kept) only_told)
+    ) one_sided LIMIT 100""",
+)
+# What an order is now is what its last row says that it became.
+ORDERS_UNLIKE_LOG = Statement(
+    "orders_unlike_log",
+    """SELECT o.id FROM orders o JOIN execution_logs l ON l.chain_id = o.id AND l.chain_seq = o.log_seq
+    WHERE (o.trader_id, o.symbol, o.side, o.status, o.filled_quantity)
+      IS DISTINCT FROM (l.trader_id, l.symbol, l.side, l.status, coalesce(l.filled_quantity, 0)) LIMIT 100""",
+)
 
 # Such a row would never enter the tree, nor an export: no transaction of that number has begun.
 OF_THE_FUTURE = Statement(
@@ -141,6 +165,13 @@ def verify(database: Database) -> Verification:
         _end(chain, found)
         for (order_id,) in transaction.fetch(Call(WITHOUT_LOG)):
             found.breaks.append(f"order {order_id}: it has no row in the log")
+        for chain_id, seq in transaction.fetch(Call(HEADS_WITHOUT_LOG)):
+            found.breaks.append(f"chain {chain_id}: it has no row in the log, its head says {seq}")
+        for order_id, in_fills in transaction.fetch(Call(FILLS_UNLIKE_LOG)):
+            which = "a fill that the log does not tell" if in_fills else "a fill in the log that is not among the fills"
+            found.breaks.append(f"order {order_id}: it has {which}")
+        for (order_id,) in transaction.fetch(Call(ORDERS_UNLIKE_LOG)):
+            found.breaks.append(f"order {order_id}: it is not what its last row in the log says")
         for chain_id, seq in transaction.fetch(Call(OF_THE_FUTURE)):
             found.breaks.append(f"chain {chain_id}, row {seq}: it claims a transaction that has not begun")
     return found
@@ -163,5 +194,9 @@ def _check(chain: _Chain, row: Row, found: Verification) -> None:
 
 
 def _end(chain: _Chain | None, found: Verification) -> None:
-    if chain is not None and chain.head is not None and chain.head != (chain.seq, chain.hash):
+    if chain is None:
+        return
+    if chain.head is None:
+        found.breaks.append(f"chain {chain.id}: it belongs to no order, trader or other head")
+    elif chain.head != (chain.seq, chain.hash):
         found.breaks.append(f"chain {chain.id}: its last row is {chain.seq}, its head says {chain.head[0]}")

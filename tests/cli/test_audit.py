@@ -84,16 +84,51 @@ _ONE = "(SELECT id FROM execution_logs WHERE action = 'FILLED' ORDER BY position
 def test_a_log_that_was_tampered_with_does_not_hold(
     ann: Client, console: Console, postgres_server: EmbeddedPostgres, tampering: str, says: str
 ) -> None:
-    name = console.settings.database_url.rpartition("/")[2]
-    with closing(psycopg2.connect(postgres_server.test_superuser_url, dbname=name)) as connection, connection:
-        with connection.cursor() as cursor:
-            cursor.execute("ALTER TABLE execution_logs DISABLE TRIGGER USER")
-            cursor.execute(tampering)
-            assert cursor.rowcount > 0
-            cursor.execute("ALTER TABLE execution_logs ENABLE ALWAYS TRIGGER execution_logs_immutable")
+    tamper(console, postgres_server, tampering)
     said = console.run("audit", "verify")
     assert said.status == 1
     assert says in said.err
+
+
+def tamper(console: Console, server: EmbeddedPostgres, *statements: str) -> None:
+    """As a superuser who switches the guards off and on again."""
+    name = console.settings.database_url.rpartition("/")[2]
+    with closing(psycopg2.connect(server.test_superuser_url, dbname=name)) as connection, connection:
+        with connection.cursor() as cursor:
+            for table in ("execution_logs", "fills"):
+                cursor.execute(f"ALTER TABLE {table} DISABLE TRIGGER USER")
+            for statement in statements:
+                cursor.execute(statement)
+                assert cursor.rowcount > 0
+            for table in ("execution_logs", "fills"):
+                cursor.execute(f"ALTER TABLE {table} ENABLE ALWAYS TRIGGER {table}_immutable")
+
+
+def test_what_is_beside_the_log_and_contradicts_it_is_found(
+    ann: Client, console: Console, postgres_server: EmbeddedPostgres
+) -> None:
+    """Whole chains without their head and heads without their chain; fills and orders, which reports are made of."""
+    tamper(
+        console,
+        postgres_server,
+        "DELETE FROM execution_logs WHERE order_id IS NULL",
+        """WITH made AS (SELECT gen_random_uuid() AS chain) INSERT INTO execution_logs (id, chain_id, chain_seq,
+           previous_hash, hash, actor, action, timestamp, software_version, created_at)
+           SELECT chain, chain, 1, '', '', 'x', 'CORRECTED', now(), '1', now() FROM made""",
+        "UPDATE fills SET price_at_fill = price_at_fill + 0.01 WHERE quantity_filled = 4",
+        "ALTER TABLE orders DROP CONSTRAINT orders_filled_iff_complete;"
+        "UPDATE orders SET status = 'CANCELLED', version = version + 1 WHERE status = 'FILLED'",
+    )
+    said = console.run("audit", "verify")
+    assert said.status == 1
+    for what in (
+        "it has no row in the log, its head says",
+        "it belongs to no order, trader or other head",
+        "it has a fill that the log does not tell",
+        "it has a fill in the log that is not among the fills",
+        "it is not what its last row in the log says",
+    ):
+        assert what in said.err, what
 
 
 # -- signed -----------------------------------------------------------------------------------------------------------
@@ -133,15 +168,7 @@ class Signed:
         return self.verifier("export.jsonl", "--keys", "verification-keys", "--checkpoints", "checkpoints")
 
     def tamper(self, *statements: str) -> None:
-        """As a superuser who switches the guards off and on again."""
-        name = self.console.settings.database_url.rpartition("/")[2]
-        with closing(psycopg2.connect(self.server.test_superuser_url, dbname=name)) as connection, connection:
-            with connection.cursor() as cursor:
-                cursor.execute("ALTER TABLE execution_logs DISABLE TRIGGER USER")
-                for statement in statements:
-                    cursor.execute(statement)
-                    assert cursor.rowcount > 0
-                cursor.execute("ALTER TABLE execution_logs ENABLE ALWAYS TRIGGER execution_logs_immutable")
+        tamper(self.console, self.server, *statements)
 
 
 @pytest.fixture
@@ -207,6 +234,12 @@ def test_a_row_that_claims_a_transaction_of_the_future_is_found(signed: Signed) 
     )
     said = signed.console.run("audit", "verify")
     assert said.status == 1 and "a transaction that has not begun" in said.err
+
+
+def test_checkpoints_that_are_gone_are_missed(signed: Signed) -> None:
+    shutil.rmtree(signed.folder.folder / "checkpoints")
+    said = signed.console.run("audit", "verify")
+    assert said.status == 1 and "none of its checkpoints: they are gone" in said.err
 
 
 @pytest.mark.parametrize("ending", ["", "\n", "\n\n", "\n\nsurefill-cut\n7\n"])
