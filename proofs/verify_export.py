@@ -33,10 +33,10 @@ PROOF_FORMAT = "surefill-audit-proof/1"
 MOST_SHOWN = 20
 
 LINE = re.compile(
-    rb'\{"leaf":(0|[1-9][0-9]*),"previous_hash":"([0-9a-f]{64})","hash":"([0-9a-f]{64})","row":(\{.*\})\}\n'
+    rb'\{"leaf":(0|[1-9][0-9]{0,17}),"previous_hash":"([0-9a-f]{64})","hash":"([0-9a-f]{64})","row":(\{.*\})\}\n'
 )
 # Sound on the raw bytes: a row is a flat object of texts, and a quotation mark inside a text has a backslash before it.
-CHAIN = re.compile(rb'[{,]"chain_id":"([0-9a-f-]{36})","chain_seq":"([1-9][0-9]*)"[,}]')
+CHAIN = re.compile(rb'[{,]"chain_id":"([0-9a-f-]{36})","chain_seq":"([1-9][0-9]{0,17})"[,}]')
 
 
 class CannotCheck(Exception):
@@ -304,13 +304,13 @@ def _check_first(line: bytes, report: Report) -> None:
     try:
         if json.loads(line).get("format") == EXPORT_FORMAT:
             return
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, RecursionError):
         pass
     report.finds(f"it does not begin as an export of the format {EXPORT_FORMAT}: {line[:60]!r}")
 
 
 def _is_end(line: bytes, rows: int, report: Report) -> bool:
-    match = re.fullmatch(rb'\{"end":true,"rows":([0-9]+)\}\n', line)
+    match = re.fullmatch(rb'\{"end":true,"rows":([0-9]{1,18})\}\n', line)
     if match is None:
         return False
     if int(match[1]) != rows:
@@ -350,7 +350,7 @@ def verify_proof(text: str, kept: Iterable[tuple[str, str]], keys: Sequence[Key]
         report.checkpoints += 1
         _check_rows(order_id, rows, report.newest, report)
         _check_kept(kept, consistency, report.newest, keys, report)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         report.finds(f"it is no proof of the format {PROOF_FORMAT}: {error}")
     return report
 
@@ -368,11 +368,13 @@ def _check_rows(order_id: str, rows: Sequence[dict[str, object]], newest: Checkp
         leaf = row["leaf"]
         root = root_from_inclusion(leaf if isinstance(leaf, int) else -1, newest.size, leaf_hash(hash_), path)
         if root != newest.root:
-            report.finds(f"row {place}: it is not row {leaf} of {newest}")
+            report.finds(f"row {place}: it is not row {str(leaf)[:20]!r} of {newest}")
     if not rows:
         report.finds("it holds no row")
     if any(chain.decode() != order_id for chain in chains):
-        report.finds(f"it holds rows of {', '.join(chain.decode() for chain in chains)}, not of {order_id} alone")
+        report.finds(
+            f"it holds rows of {', '.join(chain.decode() for chain in chains)}, not of {order_id[:60]!r} alone"
+        )
     report.rows, report.chains, report.covered = len(rows), len(chains), len(rows)
 
 

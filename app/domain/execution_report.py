@@ -22,7 +22,11 @@ COLUMNS = (
 
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._:/-]*", re.ASCII)  # what no spreadsheet takes for anything else
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+# Full-width forms, too: some spreadsheets take them for the others.
+_FORMULA = "=+\\-@\uff1d\uff0b\uff0d\uff20"
+_BEGINS_FORMULA = re.compile(rf"[{_FORMULA}\t\r\n]")
+# Where a spreadsheet's separator is another one (";" in half of Europe), a cell begins in the middle of the text.
+_AFTER_SEPARATOR = re.compile(rf"([;,|\t\r\n][\s\"']*)(?=[{_FORMULA}])")
 
 
 class RowKind(StrEnum):
@@ -160,14 +164,17 @@ def cell(value: object) -> str:
     """A value as a cell of a spreadsheet's CSV (RFC 4180): numbers stay numbers, and no text becomes a formula.
 
     What begins like a formula and is no plain number gets an apostrophe in front, which spreadsheets take as "this is
-    text" (OWASP, CSV injection).
+    text" (OWASP, CSV injection); so does what follows a character that may separate cells.
     """
     if value is None:
         return ""
     text = str(value)
     if _PLAIN.fullmatch(text):
         return text
-    if text.startswith(_FORMULA) and not _NUMBER.fullmatch(text):
+    if _NUMBER.fullmatch(text):
+        return text
+    text = _AFTER_SEPARATOR.sub(r"\1'", text)
+    if _BEGINS_FORMULA.match(text):
         text = f"'{text}"
     if any(character in text for character in ',"\n\r'):
         text = '"' + text.replace('"', '""') + '"'

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import random
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 
 from app.settings import PROJECT_ROOT
 from proofs.tamper import KINDS, Signer, make_log, run, verified
-from proofs.verify_export import main
+from proofs.verify_export import main, verify_export, verify_proof
 
 VERIFIER = PROJECT_ROOT / "proofs" / "verify_export.py"
 
@@ -41,6 +42,39 @@ def test_without_a_checkpoint_nothing_holds() -> None:
     log = make_log(random.Random(3), signer, 5, every=20)
     log.notes.clear()
     assert verified(log, signer).findings == ["no checkpoint: nothing says what the log was"]
+
+
+MANY = b"9" * 5000
+
+
+@pytest.mark.parametrize(
+    ("place", "sought", "instead"),
+    [
+        (0, b'{"format"', b"[" * 100_000 + b'{"format"'),
+        (3, b'"leaf":2', b'"leaf":' + MANY),
+        (3, b'"chain_seq":"', b'"chain_seq":"' + MANY),
+        (-1, b'"rows":', b'"rows":' + MANY),
+    ],
+    ids=["nested", "leaf", "chain_seq", "rows"],
+)
+def test_a_file_made_to_stop_the_verifier_is_a_finding(place: int, sought: bytes, instead: bytes) -> None:
+    signer = Signer()
+    log = make_log(random.Random(3), signer, 20, every=10)
+    lines = log.lines()
+    assert sought in lines[place]
+    lines[place] = lines[place].replace(sought, instead)
+    assert verify_export(lines, [(note, "notes") for note in log.notes], signer.keys).findings
+    assert verify_proof("[" * 100_000, [], signer.keys).findings
+
+
+def test_no_finding_carries_what_a_terminal_would_obey() -> None:
+    signer = Signer()
+    log = make_log(random.Random(3), signer, 5, every=5)
+    row = {"row": "{}", "previous_hash": "", "hash": "", "leaf": "\x1b[2J", "inclusion": []}
+    proof = {"format": "surefill-audit-proof/1", "order_id": "\x1b[2Jit holds", "rows": [row],
+             "checkpoint": log.notes[-1], "consistency": {}}  # fmt: skip
+    findings = verify_proof(json.dumps(proof), [], signer.keys).findings
+    assert findings and all(finding.isprintable() for finding in findings), findings
 
 
 def test_the_verifier_needs_the_standard_library_and_cryptography_alone() -> None:
