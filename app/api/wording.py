@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 
 from app.domain.denials import Denial
+from app.sign_ins import SHOWN_OF_KEY
+from app.storage.api_keys import KEY_PREFIX
 
 _LONGEST = 40
+# Errors become rows of the audit log, which are there for good and read by others: a key that somebody sends in the
+# wrong field must not be among them, nor so much of it that the rest can be guessed.
+_KEY = re.compile(rf"({KEY_PREFIX}[A-Za-z0-9_-]{{{SHOWN_OF_KEY - len(KEY_PREFIX)}}})[A-Za-z0-9_-]+", re.IGNORECASE)
 
 # What other interfaces call our fields.
 _OTHER_NAMES = {
@@ -24,7 +30,8 @@ _OTHER_NAMES = {
 
 
 def shown(text: str) -> str:
-    """Foreign text for use inside a sentence: nothing unprintable, nothing long."""
+    """Foreign text for use inside a sentence: nothing unprintable, nothing long, of an API key its beginning."""
+    text = _KEY.sub(r"\1…", text)
     if len(text) > _LONGEST:
         text = text[: _LONGEST - 1] + "…"
     return text if text.isprintable() else text.encode("unicode_escape").decode()

@@ -151,3 +151,15 @@ def test_a_refused_cancel_is_audited_with_its_order(house: House, ann: Client) -
 def test_what_a_key_does_not_allow_is_audited(house: House, ann: Client) -> None:
     problem_of(house.with_scopes(ann, "read").get("/compliance/audit"), 403, "SCOPE_MISSING")
     assert [code for code, _ in house.refusals(ann)] == ["SCOPE_MISSING"]
+
+
+def test_a_key_in_the_wrong_field_is_kept_nowhere(house: House, ann: Client) -> None:
+    """The log is for good, and compliance reads it: 39 of a key's 46 characters would leave little to guess."""
+    for answer in (
+        ann.submit(symbol=ann.key, side=f"  {ann.key}", quantity=ann.key),
+        ann.submit_body(f'{{"{ann.key}": 1}}'),
+        ann.get("/orders", symbol=ann.key, cursor=ann.key),
+    ):
+        assert answer.status_code == 422 and ann.key[:12].lower() not in answer.text.lower()
+    rows = house.rows("SELECT l::text FROM execution_logs l WHERE trader_id = %s", ann.trader_id)
+    assert not [text for (text,) in rows if ann.key[:12].lower() in text.lower()]

@@ -288,7 +288,7 @@ def test_no_secret_is_in_a_log_an_argument_a_foreign_environment_or_the_database
     passwords = _passwords(system)
     assert all(len(password) > 16 for password in passwords.values())
     secrets = {
-        "an API key": ann.api_key,
+        "more of an API key than its beginning": ann.api_key[:20],
         "the venue's key id": VENUE_KEY,
         "the venue's secret": VENUE_SECRET,
         "the key of secrets": SECRETS_KEY.partition(":")[2],
