@@ -27,6 +27,8 @@ from proofs.simulation.tables import Tables
 T = TypeVar("T")
 TRADER = Actor("trader")
 OTHER_PRICES = (None, Decimal("149.75"), Decimal("150.50"))
+LONGEST_REQUEST_SECONDS = 90.0
+"""Longer than any request is held up, a process that stands still included."""
 OTHER_QUANTITIES = (None, Decimal(1), Decimal(5), Decimal(20), Decimal(120))
 
 
@@ -214,18 +216,31 @@ class Operator:
     def work(self) -> None:
         """Impose, wait, lift; nothing stays halted when the faults have stopped."""
         rng = self.scheduler.rng
+        unheard = []
         while self.is_active():
             self.scheduler.sleep(rng.uniform(0, 20))
             scope = rng.choice(list(HaltScope))
             trader_id = rng.choice(self.traders) if scope is HaltScope.TRADER else None
-            self._drill(scope, trader_id, "AAPL" if scope is HaltScope.SYMBOL else None)
+            target = scope, trader_id, "AAPL" if scope is HaltScope.SYMBOL else None
+            if not self._impose(*target):
+                unheard.append(target)
+            self.scheduler.sleep(rng.uniform(0, 5))
+            self._lift(*target)
+        if unheard:  # a request of theirs may still be on its way, held up in the intake
+            self.scheduler.sleep(LONGEST_REQUEST_SECONDS)
+        for target in unheard:
+            self._lift(*target)
 
-    def _drill(self, scope: HaltScope, trader_id: UUID | None, symbol: str | None) -> None:
+    def _impose(self, scope: HaltScope, trader_id: UUID | None, symbol: str | None) -> bool:
+        """Whether no request was left without an answer."""
+        asked = 0
         imposed = None
         while imposed is None and self.is_active():
+            asked += 1
             imposed = self.web.call("halt", lambda ports: impose(self.desk(ports), scope, trader_id, symbol, "a drill"))
-        self.scheduler.sleep(self.scheduler.rng.uniform(0, 5))
-        # what was imposed although nobody heard of it is lifted too
+        return imposed is not None and asked == 1
+
+    def _lift(self, scope: HaltScope, trader_id: UUID | None, symbol: str | None) -> None:
         while (halt := self._active(scope, trader_id, symbol)) is not None:
             self.web.call("lift", lambda ports, halt=halt: lift(self.desk(ports), halt.id, "the drill is over"))  # type: ignore[misc]
             self.scheduler.sleep(0.1)
