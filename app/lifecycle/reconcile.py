@@ -192,7 +192,7 @@ def take_over(
         return _after_end(record, report)
     if after.is_closed:
         remember_venue_order(record, report)
-        if _leaves_something_standing(order, after, report):
+        if _leaves_something_standing(order, after, report, executions, known):
             record.alarm("LATE_FILL", "With what had been replaced all of it is executed; what stands is cancelled.")
             record.bookkeeping(stray_due_at=record.now)
             return TryAgain(record.now, Reason("LATE_FILL", "What stands at the venue is cancelled."))
@@ -250,13 +250,19 @@ _MAY_STAND = frozenset(
 )
 
 
-def _leaves_something_standing(before: Order, after: Order, report: OrderReport) -> bool:
+def _leaves_something_standing(
+    before: Order, after: Order, report: OrderReport, executions: Sequence[Execution], known: Known
+) -> bool:
     """True when an order is filled by executions of two venue orders, one of which can be executed further."""
     if before.is_exit or after.status is not OrderStatus.FILLED:
         return False
     if is_part(before, report):
         return before.is_known_at_venue
-    return report.status is VenueOrderStatus.WORKING and report.total_filled < report.quantity
+    told = [each.cumulative_quantity for each in executions if each.venue_order_id == report.venue_order_id]
+    booked = [cumulative for of, cumulative in known if of == report.venue_order_id]
+    # the report may be older than the executions that are told with it
+    executed = max([report.total_filled, *told, *booked])
+    return report.status is VenueOrderStatus.WORKING and executed < report.quantity
 
 
 def _follow_legs(record: Record, report: OrderReport) -> None:
