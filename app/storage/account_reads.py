@@ -34,12 +34,13 @@ EQUITY: Final = """(SELECT CASE WHEN bool_or(h.mark IS NULL) THEN NULL ELSE a.ca
             FROM instruments i WHERE i.symbol = p.symbol) m ON true
         WHERE p.trader_id = a.trader_id AND p.quantity <> 0) h)"""
 
-# What a symbol could come to: the holding, and open BUY orders at their worst.
+# What a symbol could come to: the holding, and open BUY orders at their worst, on the terms that are wanted too.
 _EXPOSURE = """SELECT sum(e.quantity) AS quantity, sum(e.worth) AS worth FROM (
         SELECT p.symbol, p.quantity, p.quantity * i.bid AS worth
         FROM positions p LEFT JOIN instruments i USING (symbol) WHERE p.trader_id = $1
-        UNION ALL SELECT o.symbol, o.quantity - o.filled_quantity,
-            (o.quantity - o.filled_quantity) * o.reservation_price
+        UNION ALL SELECT o.symbol, greatest(o.quantity, o.amend_quantity) - o.filled_quantity,
+            greatest((o.quantity - o.filled_quantity) * o.reservation_price,
+                (o.amend_quantity - o.filled_quantity) * o.amend_reservation_price)
         FROM orders o WHERE o.trader_id = $1 AND o.side = 'BUY' AND o.closed_at IS NULL) e GROUP BY e.symbol"""
 
 # What of a halt a trader needs: what it stops, since when and why. Who halted is in the sentence of a refusal.

@@ -149,6 +149,15 @@ def test_how_much_of_the_limits_is_used_is_shown(house: House, ann: Client) -> N
     }
 
 
+def test_terms_that_are_wanted_count_as_used(house: House, ann: Client) -> None:
+    order = ann.order(quantity="4", price="150")
+    with house.working() as worker:
+        worker.send(order)
+    assert ann.call("PATCH", f"/orders/{order['id']}", json={"quantity": "6", "price": "151"}).status_code == 202
+    used = _json(ann, "/account")["limits"]["used"]
+    assert (used["max_position_quantity"], used["max_position_value"]) == ("6", "906")
+
+
 def test_a_holding_without_any_quote_makes_equity_unknown_and_not_wrong(house: House, ann: Client) -> None:
     house.list_instruments(instrument("NEWCO"))
     house.hold(ann, "NEWCO", "10", "500")
