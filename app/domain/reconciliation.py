@@ -14,7 +14,7 @@ from app.domain import order_events as happened
 from app.domain.money import plain
 from app.domain.order_events import OrderEvent, Reason
 from app.domain.order_states import ExecutionState
-from app.domain.orders import ABANDONED, Order
+from app.domain.orders import ABANDONED, Order, OrderType, TimeInForce
 from app.domain.retry_policy import look_again_at
 from app.domain.venue_answers import (
     ClientIdUniqueness,
@@ -267,17 +267,31 @@ def _filled(execution: Execution, now: datetime) -> happened.Filled:
 
 def _why_ended(order: Order, report: OrderReport) -> Reason:
     if report.status is VenueOrderStatus.EXPIRED:
-        return Reason("EXPIRED", f"The order's time in force ({order.time_in_force}) ended at the venue.")
+        return _time_in_force_ended(order)
     if report.status is VenueOrderStatus.REPLACED:
         return Reason("REPLACED", "The venue replaced it with another order.")
     if order.cancel_reason is not None:
         return order.cancel_reason
-    if order.time_in_force in ("IOC", "FOK"):
-        if order.max_slippage_bps is not None and order.price_bound is not None:
-            return Reason("SLIPPAGE", f"The rest could not be filled at {plain(order.price_bound)} or better.")
-        bound = "" if order.price_bound is None else f" at {plain(order.price_bound)} or better"
-        return Reason("EXPIRED", f"What could not be filled at once{bound} was dropped ({order.time_in_force}).")
+    if order.time_in_force in _AT_ONCE:  # some venues call that cancelled, some expired
+        return _time_in_force_ended(order)
     return Reason("VENUE_CANCELLED", report.reason or "The venue cancelled the order.")
+
+
+_AT_ONCE = (TimeInForce.IOC, TimeInForce.FOK)
+
+
+def _time_in_force_ended(order: Order) -> Reason:
+    """Why the venue has dropped the rest; where the order had a bound, at which price it could not be had."""
+    term, bound = order.time_in_force, ""
+    if order.price_bound is not None:
+        bound = f" at {plain(order.price_bound)} or better"
+        if order.max_slippage_bps is not None and order.order_type is OrderType.MARKET:
+            return Reason("SLIPPAGE", f"The rest could not be filled{bound} before its time in force ({term}) ended.")
+    if term in _AT_ONCE:
+        return Reason("EXPIRED", f"What could not be filled at once{bound} was dropped ({term}).")
+    if bound:
+        return Reason("EXPIRED", f"It was not filled{bound} before its time in force ({term}) ended at the venue.")
+    return Reason("EXPIRED", f"The order's time in force ({term}) ended at the venue.")
 
 
 def absence(order: Order, now: datetime) -> OrderEvent:

@@ -127,13 +127,25 @@ def test_what_cannot_be_had_within_the_bound_is_cancelled_at_the_deadline_with_i
 
 
 @pytest.mark.parametrize(("bps", "code"), [(10, "SLIPPAGE"), (None, "EXPIRED")])
-def test_the_rest_of_an_immediate_order_is_dropped_with_its_reason(house: House, bps: int | None, code: str) -> None:
-    order_id = house.submitted(**MARKET, max_slippage_bps=bps, time_in_force=TimeInForce.IOC)
+@pytest.mark.parametrize(
+    ("term", "called"),
+    [
+        (TimeInForce.IOC, VenueOrderStatus.CANCELLED),
+        (TimeInForce.FOK, VenueOrderStatus.EXPIRED),
+        (TimeInForce.DAY, VenueOrderStatus.EXPIRED),
+    ],
+)
+def test_what_its_time_in_force_has_ended_says_at_which_price_it_could_not_be_had(
+    house: House, term: TimeInForce, called: VenueOrderStatus, bps: int | None, code: str
+) -> None:
+    order_id = house.submitted(**MARKET, max_slippage_bps=bps, time_in_force=term)
     house.advance(order_id)
-    house.venue.end(str(order_id), VenueOrderStatus.CANCELLED)
+    limit = sent(house).limit_price
+    house.venue.end(str(order_id), called)
     house.listen()
     order = house.order(order_id)
-    assert (order.status, order.reason and order.reason.code) == ("CANCELLED", code)
+    assert order.reason is not None and (order.status, order.reason.code) == ("CANCELLED", code)
+    assert f"{limit:f} or better" in order.reason.message
 
 
 def test_a_fill_beyond_the_bound_is_alarmed(house: House) -> None:
