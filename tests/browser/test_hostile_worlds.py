@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from playwright.sync_api import Route, expect
+from playwright.sync_api import Route, WebSocketRoute, expect
 
 from proofs.venue_ledger import SimulatorControl
 from tests.browser.test_many_orders import an_order
@@ -82,7 +82,33 @@ def test_hostile_text_in_every_field_is_only_ever_text(page: TraderPage, trader:
         page.page.keyboard.press("Escape")
 
 
-def test_hostile_events_and_errors_are_only_ever_text(page: TraderPage, trader: Trader) -> None:
+def test_hostile_events_are_only_ever_text(new_page: NewPage, trader: Trader) -> None:
+    """Between real ones, over the page's own WebSocket."""
+    page = new_page()
+    wire: list[WebSocketRoute] = []
+
+    def connect(route: WebSocketRoute) -> None:
+        route.connect_to_server()
+        wire.append(route)
+
+    page.page.route_web_socket("**/socket.io/**", connect)
+    page.sign_in(trader)
+    texts = dict.fromkeys(("symbol", "side", "order_type", "venue", "venue_order_id", "time_in_force"), HOSTILE)
+    reason = {"code": HOSTILE, "message": HOSTILE}
+    at = datetime.now(UTC)
+    for seq, name in enumerate(("order.rejected", "constructor", HOSTILE), 1):
+        order = an_order(seq, at, status="REJECTED", execution_state="CLOSED", reason=reason, **texts)
+        event = {"seq": seq, "event": name, "order_id": order["id"], "timestamp": order["created_at"], "order": order}
+        wire[0].send(f'42["order",{json.dumps(event | {"fill": None, "reason": reason})}]')
+    expect(page.rows).to_have_count(3)
+    expect(page.rows.first.locator(".reason")).to_have_text(HOSTILE)
+    expect(page.page.locator(".toast")).to_contain_text(HOSTILE)
+    page.is_live()
+    assert page.evaluate("() => window.broken") is None
+    assert page.page.locator("img, script:not([src]), iframe, object").count() == 0
+
+
+def test_hostile_errors_are_only_ever_text(page: TraderPage) -> None:
     errors = [
         {"field": field, "code": HOSTILE, "message": HOSTILE, "suggestion": HOSTILE}
         for field in ("quantity", HOSTILE, None)

@@ -41,6 +41,16 @@ def test_a_trader_s_key_is_refused_with_what_is_missing(new_page: NewPage, trade
     expect(page.page.get_by_role("status").filter(has_text="Current")).to_be_visible()
 
 
+def test_an_operator_s_key_that_is_revoked_signs_out(new_page: NewPage, office: Office) -> None:
+    page = new_page()
+    key = office.new_operator_key()
+    _sign_in(page, key)
+    expect(page.page.get_by_role("region", name="Waiting orders")).to_be_visible()
+    office.revoke(key)
+    expect(page.page.get_by_text("You were signed out: your key was revoked or has expired.")).to_be_visible()
+    assert page.evaluate("() => sessionStorage.length") == 0
+
+
 def test_an_order_that_waits_is_tried_again_after_a_question(
     operations: TraderPage, trader: Trader, venue: SimulatorControl
 ) -> None:

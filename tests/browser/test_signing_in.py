@@ -53,7 +53,7 @@ def test_the_key_stays_in_the_tab_and_nowhere_else(page: TraderPage, trader: Tra
 def test_a_key_that_is_revoked_while_connected_signs_out_with_a_sentence(
     page: TraderPage, trader: Trader, office: Office
 ) -> None:
-    office.revoke(trader)
+    office.revoke(trader.key)
     expect(page.page.get_by_text("You were signed out: your key was revoked or has expired.")).to_be_visible()
     expect(page.page.get_by_label("API key")).to_have_value("")
     assert page.evaluate("() => sessionStorage.length") == 0

@@ -46,6 +46,9 @@ class Office:
 
     @cached_property
     def operator_key(self) -> str:
+        return self.new_operator_key()
+
+    def new_operator_key(self) -> str:
         """A key with the scope admin and no other."""
         operator = create_trader(self._admin, "operator", Decimal(0))
         return create_key(self._admin, operator.trader_id, ["admin"], None).text
@@ -57,8 +60,8 @@ class Office:
     def lift(self, halt: Halt) -> None:
         lift(self._halts, halt.id, "all is well")
 
-    def revoke(self, trader: Trader) -> None:
-        revoke_key(self._admin, self._admin.store.find_key(trader.key[:11]))
+    def revoke(self, key: str) -> None:
+        revoke_key(self._admin, self._admin.store.find_key(key[:11]))
 
     def close(self) -> None:
         self._database.close()
