@@ -7,6 +7,7 @@ import os
 import signal
 import time
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import FrameType
 
@@ -73,7 +74,8 @@ def demo_keys(stack: LocalStack) -> Path:
     keys = json.loads(file.read_text()) if file.exists() else {}
     if not (keys and _is_accepted(stack, keys["traders"][0]["api_key"])):
         say(f"making the demo traders {', '.join(_DEMO_TRADERS)}")
-        traders = [stack.create_trader(name, _DEMO_CASH) for name in _DEMO_TRADERS]
+        with ThreadPoolExecutor(2) as two_at_once:  # an interpreter for each
+            traders = list(two_at_once.map(lambda name: stack.create_trader(name, _DEMO_CASH), _DEMO_TRADERS))
         keys = {
             "traders": [{"name": each.name, "trader_id": each.trader_id, "api_key": each.api_key} for each in traders]
         }

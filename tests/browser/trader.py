@@ -50,7 +50,7 @@ class Office:
 
     def new_operator_key(self) -> str:
         """A key with the scope admin and no other."""
-        operator = create_trader(self._admin, "operator", Decimal(0))
+        operator = create_trader(self._admin, f"operator {uuid4()}", Decimal(0))
         return create_key(self._admin, operator.trader_id, ["admin"], None).text
 
     def halt(self, trader: Trader, reason: str) -> Halt:
