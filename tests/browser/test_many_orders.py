@@ -28,22 +28,23 @@ WATCH_TASKS = """() => {
         .observe({ type: "longtask" });
 }"""
 
-# When each version of each order was painted: the first frame after which its row shows it.
+# When each version of each order was painted: the task that follows a frame's paint reads what that frame shows.
 WATCH_PAINTS = """() => {
     window.painted = new Map();
+    const channel = new MessageChannel();
+    channel.port1.onmessage = () => {
+        const now = Date.now();
+        for (const { dataset } of document.querySelectorAll(".order")) {
+            const each = `${dataset.id} ${dataset.version}`;
+            if (!window.painted.has(each)) window.painted.set(each, now);
+        }
+    };
     const look = () => {
-        const seen = [...document.querySelectorAll(".order")].map((row) => `${row.dataset.id} ${row.dataset.version}`);
-        const channel = new MessageChannel();
-        channel.port1.onmessage = () => {
-            const now = Date.now();
-            for (const each of seen) if (!window.painted.has(each)) window.painted.set(each, now);
-        };
         channel.port2.postMessage(null);
         requestAnimationFrame(look);
     };
     requestAnimationFrame(look);
 }"""
-
 
 # When each event reached the page: what lies before it is the server's and the wire's, what follows is the page's.
 WATCH_ARRIVALS = """() => {
