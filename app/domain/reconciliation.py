@@ -241,7 +241,9 @@ def _check(order: Order, report: OrderReport) -> None:
     if order.venue_order_id is not None and not order.venue_ids.intersection(report.ids):
         twice = bool(report.filled_quantity and order.filled_quantity)
         raise Nonsense("SECOND_VENUE_ORDER", f"{report.venue_order_id} is not {order.venue_order_id}", halts=twice)
-    if report.client_order_id != order.client_order_id:
+    # the stop of a pair bears a name of the venue's own, also once it has come to stand for the pair
+    is_leg = order.is_exit_pair and report.venue_order_id in order.venue_ids
+    if report.client_order_id != order.client_order_id and not is_leg:
         raise Nonsense("FOREIGN_REPORT", f"a report about {report.client_order_id} came for {order.id}")
     if report.symbol != order.symbol or report.side != order.side or report.quantity != order.quantity_at_venue:
         raise Nonsense(

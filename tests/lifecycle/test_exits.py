@@ -8,10 +8,11 @@ from uuid import UUID
 import pytest
 
 from app.domain.orders import Order, Side
-from app.domain.venue_answers import VenueOrderStatus
+from app.domain.venue_answers import TradeUpdate, VenueOrderStatus
 from app.lifecycle.advance import _claim
 from app.lifecycle.cancel import request_cancel
 from app.lifecycle.halts import lift
+from app.lifecycle.reconcile import take_updates
 from app.lifecycle.send import Leaving, instruction, record_answer
 from proofs.fake_venue import Fault
 from tests.lifecycle.conftest import TRADER, House
@@ -119,6 +120,18 @@ def test_a_stop_that_was_asked_about_before_it_filled_has_no_limit(house: House,
     house.sweep(3)
     pair = house.order(pair.id)
     assert (pair.status, pair.alarm_code) == ("FILLED", None)
+
+
+def test_a_stop_is_heard_by_its_own_name_when_it_has_just_come_to_stand_for_the_pair(house: House) -> None:
+    """Whose it is was looked up before; meanwhile somebody asked, and now it stands for the pair."""
+    _, pair = standing(house)
+    stop = house.venue.trigger(str(pair.id))
+    house.sweep(16)
+    assert house.order(pair.id).venue_order_id == stop.venue_order_id
+    execution = house.venue.fill_stop(str(pair.id), Decimal(40), Decimal("139.5"))
+    take_updates(house.worker, pair.id, [TradeUpdate("partial_fill", stop.report(), execution)])
+    heard = house.order(pair.id)
+    assert (heard.filled_quantity, heard.alarm_code) == (Decimal(40), None)
 
 
 def test_a_take_profit_below_its_limit_is_alarmed(house: House) -> None:
