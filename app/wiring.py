@@ -99,6 +99,8 @@ class Process:
         self.database.close()
 
 
+WAITING_PER_CONNECTION = 4
+"""So many requests may wait for each connection of a web process: about a second's work."""
 CLOCKS_APART = timedelta(seconds=2)
 """How far the clocks of two hosts may differ: the end of a sender may be stamped by one and judged by another, and the
 bound after which a request cannot execute any more must have passed by both."""
@@ -135,6 +137,8 @@ def _process(settings: Settings, *, login: str, pool_size: int, later: bool) -> 
         settings.sqlalchemy_url("api" if login == "api" else "worker"),
         pool_size=pool_size,
         application_name=f"surefill-{login}",
+        patience_seconds=settings.database_pool_timeout_seconds,
+        most_waiting=WAITING_PER_CONNECTION * pool_size if login == "api" else None,
     )
     pubsub = redis_client(settings)
     broker = BrokerWakeups(task_producer(), pubsub)

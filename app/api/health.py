@@ -10,7 +10,7 @@ from app.api import shapes
 from app.api.answers import answer
 from app.api.description import Operation, described
 from app.api.problems import Problem
-from app.storage.transaction import Call, Database, DatabaseUnavailable, Statement
+from app.storage.transaction import Call, Database, DatabaseBusy, DatabaseUnavailable, Statement
 
 MIGRATION = Statement("read_migration", "SELECT version_num FROM alembic_version")
 
@@ -34,6 +34,8 @@ def health(
         try:
             with database().transaction() as transaction:
                 migration = transaction.fetch(Call(MIGRATION))
+        except DatabaseBusy:
+            raise _not_ready("OVERLOADED", "More is asked at once than can be done.", "Ask another process.") from None
         except DatabaseUnavailable:
             raise _not_ready("DATABASE_UNAVAILABLE", "The database cannot be reached.", "Start the database.") from None
         if [version for (version,) in migration] != [newest_migration()]:

@@ -13,7 +13,7 @@ from app.api.shapes import FieldProblem, ProblemDocument
 from app.domain.changes import LostRace, NoSuchOrder
 from app.domain.denials import Denial, DenialKind
 from app.lifecycle.ports import UnknownVenue
-from app.storage.transaction import DatabaseUnavailable
+from app.storage.transaction import DatabaseBusy, DatabaseUnavailable
 
 log = logging.getLogger(__name__)
 
@@ -120,6 +120,7 @@ def register(app: Flask) -> None:
     app.register_error_handler(Problem, response)
     app.register_error_handler(HTTPException, _of_http)
     app.register_error_handler(NoSuchOrder, _of_no_such_order)
+    app.register_error_handler(DatabaseBusy, _of_busy)
     app.register_error_handler(DatabaseUnavailable, _of_unavailable)
     app.register_error_handler(LostRace, _of_lost_race)
     app.register_error_handler(UnknownVenue, _of_unknown_venue)
@@ -140,6 +141,19 @@ def _of_http(error: HTTPException) -> Response | HTTPException:
 
 def _of_no_such_order(_: NoSuchOrder) -> Response:
     return response(not_found("order"))
+
+
+def _of_busy(error: DatabaseBusy) -> Response:
+    # no line in the log beside the request's own: when this happens, it happens a hundred times a second
+    return response(
+        Problem(
+            503,
+            "OVERLOADED",
+            f"More is asked at once than this server can do: {error}.",
+            "Try again, and wait longer each time: repeating it does no harm.",
+            headers={"Retry-After": str(RETRY_AFTER_SECONDS)},
+        )
+    )
 
 
 def _of_unavailable(error: DatabaseUnavailable) -> Response:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -52,6 +52,10 @@ CONNECT_ARGUMENTS: Mapping[str, object] = {
 
 class DatabaseUnavailable(StoreUnavailable):
     """The database cannot be reached or did not answer. Whether a commit under way happened is unknown."""
+
+
+class DatabaseBusy(DatabaseUnavailable):
+    """No connection became free in time, or too many wait for one already. Nothing was begun."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,11 +196,44 @@ class _Prepared:
             self._known[statement.name] = statement.sql
 
 
+class _Line:
+    """Callers that have or wait for a connection. Raises DatabaseBusy for one more than `most`.
+
+    Without an end, the line of an overrun process grows until each caller has given up before its turn comes, and all
+    work is done for callers that are gone: then nothing gets through, long after the rush is over.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._now = 0
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._now >= self._most:
+                raise DatabaseBusy(f"{self._now} others have or wait for a connection")
+            self._now += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._now -= 1
+
+
 class Database:
     """A pool of connections of one login. Safe to share between threads or greenlets; not across a fork."""
 
-    def __init__(self, url: str, *, pool_size: int = 5, application_name: str = "surefill") -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        pool_size: int = 5,
+        application_name: str = "surefill",
+        patience_seconds: float = 5,
+        most_waiting: int | None = None,
+    ) -> None:
+        """`patience_seconds`: how long a caller waits for a connection, unless `most_waiting` others wait already."""
         self.counted = Counted()
+        self._line = nullcontext() if most_waiting is None else _Line(pool_size + most_waiting)
         options = " ".join(f"-c {name}={value}" for name, value in SESSION_SETTINGS.items())
         self.engine: Engine = create_engine(
             url,
@@ -204,7 +241,7 @@ class Database:
             pool_size=pool_size,
             max_overflow=0,  # a connection that is thrown away has to be made, and its statements prepared, again
             pool_use_lifo=True,  # the warm ones first
-            pool_timeout=5,
+            pool_timeout=patience_seconds,
             pool_reset_on_return=None,
             connect_args={**CONNECT_ARGUMENTS, "options": options, "application_name": application_name},
         )
@@ -214,9 +251,16 @@ class Database:
     def transaction(self, settings: Mapping[str, str] | None = None) -> Iterator[Transaction]:
         """One transaction. `settings` are set for it alone (`app.trader_id` and the like, for row security).
 
-        Raises DatabaseUnavailable when the database cannot be reached or the connection broke, LostRace when another
-        transaction won; every other error of the database is a fault of ours and comes through.
+        Raises DatabaseBusy when no connection is to be had, DatabaseUnavailable when the database cannot be reached or
+        the connection broke, LostRace when another transaction won; every other error of the database is a fault of
+        ours and comes through.
         """
+        with self._line:
+            with self._connected(settings) as transaction:
+                yield transaction
+
+    @contextmanager
+    def _connected(self, settings: Mapping[str, str] | None) -> Iterator[Transaction]:
         try:
             pooled = self.engine.raw_connection()
         except Exception as error:
@@ -294,5 +338,5 @@ def _translated(error: BaseException) -> BaseException:
     if isinstance(cause, (psycopg2.OperationalError, psycopg2.InterfaceError)):
         return DatabaseUnavailable(str(cause).strip().splitlines()[0] if str(cause).strip() else "connection lost")
     if type(cause).__name__ == "TimeoutError" and type(cause).__module__.startswith("sqlalchemy"):
-        return DatabaseUnavailable("all connections are in use")
+        return DatabaseBusy("all connections are in use")
     return cause

@@ -11,6 +11,7 @@ import psycopg2
 import pytest
 from werkzeug.test import TestResponse
 
+from app import wiring
 from app.settings import Settings
 from app.storage import transaction
 from local.postgresql import EmbeddedPostgres
@@ -111,6 +112,37 @@ def test_a_connection_that_was_cut_costs_at_most_one_request(
                 problem_of(answer, 503, "DATABASE_UNAVAILABLE")
         assert answers[-1].data == first.data
         assert house.count("orders", ann) == 1
+
+
+def test_who_would_wait_behind_too_many_is_told_at_once(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or an overrun process works for callers that have given up long since, and nothing gets through any more."""
+    monkeypatch.setattr(wiring, "WAITING_PER_CONNECTION", 0)
+    with running(replace(settings, database_pool_size_api=1)) as house:
+        ann = house.trader("Ann")
+        order = ann.order()
+        database = house.flask.extensions["surefill.serving"].database
+        with database.transaction():
+            began = time.monotonic()
+            for method, path in [
+                ("POST", "/orders"),
+                ("GET", f"/orders/{order['id']}"),
+                ("POST", "/orders/cancel-all"),
+            ]:
+                answer = ann.submit() if path == "/orders" else ann.call(method, path)
+                problem_of(answer, 503, "OVERLOADED")
+                assert answer.headers["Retry-After"] == "1"
+            assert time.monotonic() - began < 1
+        assert ann.submit().status_code == 201
+
+
+def test_a_request_waits_for_a_connection_as_long_as_is_set(settings: Settings) -> None:
+    with running(replace(settings, database_pool_size_api=1, database_pool_timeout_seconds=0.2)) as house:
+        ann = house.trader("Ann")
+        ann.order()
+        began = time.monotonic()
+        with house.flask.extensions["surefill.serving"].database.transaction():
+            problem_of(ann.get("/orders"), 503, "OVERLOADED")
+        assert 0.2 <= time.monotonic() - began < 2
 
 
 def test_what_somebody_else_holds_is_told_and_nothing_is_stored(
