@@ -60,6 +60,7 @@ def _serve(app: Flask, settings: Settings) -> None:
     from app.api.metrics import metrics
     from app.api.operations import EXTENSION as OVERVIEW
     from app.browsers import BrowserRules
+    from app.departed_clients import DepartedClients
     from app.observability.logs import configure_logging
     from app.page.routes import blueprint as page
 
@@ -76,8 +77,8 @@ def _serve(app: Flask, settings: Settings) -> None:
     app.register_blueprint(metrics(lambda: serving.overview))
     app.register_blueprint(page)
     live.attach(app, serving.process, serving.sign_ins)
-    # outermost, so that it holds for what never reaches Flask as well
-    ruled = BrowserRules(app.wsgi_app, hsts_seconds=settings.hsts_seconds)
+    # outermost, so that they hold for what never reaches Flask as well
+    ruled = DepartedClients(BrowserRules(app.wsgi_app, hsts_seconds=settings.hsts_seconds))
     app.wsgi_app = ruled  # type: ignore[assignment, method-assign] # how Flask is wrapped
 
 
