@@ -35,6 +35,11 @@ worker_class = "gevent"
 workers = _settings.web_concurrency
 worker_connections = 2000
 
+# Connections that wait to be taken, of each worker. A client waits for seconds, not for minutes: in a longer queue
+# everybody has left by the time their turn comes (app/departed_clients.py). Who finds it full tries again a second
+# later, by TCP itself.
+backlog = 256
+
 # A request is one short transaction. A worker that is silent this long is stuck, and is replaced.
 timeout = 30
 # Answers in progress are finished; an open socket would hold its worker for ever, and its client comes back by itself.

@@ -332,7 +332,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         "an old attempt's refusal decides nothing",
         "the refusal of one request ending an order that another request has opened",
         "app/lifecycle/send.py",
-        "            if not latest:\n                return Settled()\n            reason",
+        "            if not latest or replaced:\n                return Settled()\n            reason",
         "            reason",
         tests=(_CONTRADICTIONS,),
         seeds=800,

@@ -13,7 +13,16 @@ from typing import TypeVar
 from uuid import UUID
 
 from app.domain import order_events as happened
-from app.domain.changes import Actor, AttemptEnded, AttemptStarted, Held, StoreRefused, StoreUnavailable, Verdict
+from app.domain.changes import (
+    Actor,
+    AttemptEnded,
+    AttemptStarted,
+    Held,
+    LostRace,
+    StoreRefused,
+    StoreUnavailable,
+    Verdict,
+)
 from app.domain.money import ZERO, trimmed
 from app.domain.order_events import Reason
 from app.domain.order_states import ExecutionState, ImpossibleChange
@@ -39,7 +48,8 @@ WORKER = Actor("worker")
 HELD_BACK = "VENUE_THROTTLED_BY_US"
 """Our own throttle: nothing was sent, and it says nothing about the venue."""
 RECORD_PAUSES = (0.2, 0.4, 0.8, 1.6)
-"""Seconds between attempts to store an answer while the database is away; after them the venue is asked again."""
+"""Seconds between attempts to store an answer while the database is away, or the order is held by somebody who stands
+still; after them the venue is asked again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,14 +130,14 @@ def attempt_key(order_id: UUID, number: int) -> str:
 
 
 def _record_until_stored(ports: Ports, leaving: Leaving, answer: SubmitAnswer, received_at: datetime) -> Next:
-    """The venue's word is not thrown away because the database is away for a moment (I3)."""
+    """The venue's word is not thrown away because the database is away, or the order held, for a moment (I3)."""
     order, number = leaving.order, leaving.number
     # mostly nobody has touched the order while the venue answered: then it need not be read again
     as_left = order if isinstance(answer, Accepted) else None
     for pause in RECORD_PAUSES:
         try:
             return record_answer(ports, order.id, number, answer, received_at, as_left=as_left)
-        except StoreUnavailable:
+        except (StoreUnavailable, LostRace):
             ports.wait(pause)
     return record_answer(ports, order.id, number, answer, received_at)
 
@@ -220,6 +230,8 @@ def _ended(answer: SubmitAnswer) -> tuple[str, str | None, str | None]:
 def _apply(ports: Ports, record: Record, number: int, answer: SubmitAnswer, held: Held) -> Next:
     order = record.order
     latest = order.attempts == number
+    # an attempt at a venue order that has been replaced since: of the one that stands, its refusal says nothing
+    replaced = number <= order.attempts_before
     match answer:
         case Accepted(report):
             if order.is_closed:
@@ -248,7 +260,7 @@ def _apply(ports: Ports, record: Record, number: int, answer: SubmitAnswer, held
             if order.is_closed or order.is_known_at_venue:
                 record.alarm("REFUSED_BUT_KNOWN", f"attempt {number} was refused ({code}), but the venue has the order")
                 return Settled()
-            if not latest:
+            if not latest or replaced:
                 return Settled()
             reason = Reason(code, message)
             if number == order.attempts_before + 1:
@@ -256,6 +268,8 @@ def _apply(ports: Ports, record: Record, number: int, answer: SubmitAnswer, held
                 return Settled()
             return _in_doubt(ports, record, reason, latest=True, refused=True)
         case ClientIdKnown(message=message):
+            if replaced:
+                return Settled()
             if not order.is_closed:
                 record.bookkeeping(client_id_known_at=record.now)
             return _in_doubt(ports, record, Reason("CLIENT_ORDER_ID_KNOWN", message), latest=latest)

@@ -8,12 +8,12 @@ from uuid import UUID
 import pytest
 
 from app.domain.orders import OrderType
-from app.domain.venue_answers import VenueOrderStatus
+from app.domain.venue_answers import ClientIdKnown, Refused, SubmitAnswer, VenueOrderStatus
 from app.lifecycle.accept import Refusal
 from app.lifecycle.advance import _claim
 from app.lifecycle.amend import Amended, AmendOutcome, AmendStored, Denied, NewTerms, NotOpen, amend
 from app.lifecycle.cancel import request_cancel
-from app.lifecycle.send import Leaving, send
+from app.lifecycle.send import Leaving, record_answer, send
 from proofs.fake_venue import Fault
 from tests.lifecycle.conftest import TRADER, House
 
@@ -202,6 +202,34 @@ def test_a_sender_of_the_first_order_that_wakes_up_late_changes_nothing(house: H
     assert answer is not None
     assert open_at_venue(house) == [(f"{order_id}-1", HUNDRED)]
     assert house.order(order_id).alarm_code is None
+
+
+@pytest.mark.parametrize(
+    "late", [Refused("INSUFFICIENT_FUNDS", "too dear"), ClientIdKnown("client_order_id must be unique")]
+)
+@pytest.mark.parametrize("sent", [False, True])
+def test_an_answer_to_an_attempt_at_the_first_order_says_nothing_about_the_second(
+    house: House, late: SubmitAnswer, sent: bool
+) -> None:
+    """An earlier request had opened the first order; the answer to a later one comes when that has been replaced."""
+    order_id = house.submitted()
+    house.venue.plan(Fault.SUBMIT_LOST)
+    house.advance(order_id)
+    house.sweep(2)
+    assert (house.order(order_id).attempts, house.order(order_id).execution_state) == (2, "WORKING")
+    want(house, order_id, "151")
+    house.advance(order_id)  # cancelled there
+    house.listen()
+    assert house.order(order_id).execution_state == "QUEUED"
+    if sent:
+        house.venue.plan(Fault.SUBMIT_LOST)
+        house.advance(order_id)
+        assert house.order(order_id).execution_state == "IN_DOUBT"
+    record_answer(house.worker, order_id, 2, late)
+    order = house.order(order_id)
+    assert (order.refused_at, order.client_id_known_at, order.alarm_code) == (None, None, None)
+    house.sweep(5)
+    assert open_at_venue(house) == [(f"{order_id}-1", HUNDRED)]
 
 
 def test_what_the_stream_says_late_about_the_first_order_changes_nothing(house: House) -> None:

@@ -8,14 +8,15 @@ from uuid import UUID
 
 import pytest
 
+from app.domain.changes import RowBusy
 from app.domain.venue_answers import Accepted, Execution, OrderReport, TradeUpdate, VenueOrderStatus
 from app.lifecycle import attention
 from app.lifecycle.accept import Refusal
-from app.lifecycle.advance import _claim
+from app.lifecycle.advance import _Ask, _claim
 from app.lifecycle.cancel import request_cancel
 from app.lifecycle.ports import UnknownVenue
-from app.lifecycle.reconcile import take_updates
-from app.lifecycle.send import Leaving, _record_until_stored, attempt_key, instruction, record_answer, send
+from app.lifecycle.reconcile import ask, take_updates
+from app.lifecycle.send import Leaving, Settled, _record_until_stored, attempt_key, instruction, record_answer, send
 from app.storage.transaction import DatabaseUnavailable
 from app.venues.port import Venue
 from proofs.fake_venue import Fault
@@ -51,6 +52,24 @@ def paused(house: House) -> tuple[UUID, Leaving]:
     leaving = house.worker.store.change(order_id, lambda held: _claim(house.worker, held))
     assert isinstance(leaving, Leaving)
     return order_id, leaving
+
+
+def test_a_worker_that_is_overtaken_while_it_asks_sends_nothing(house: House) -> None:
+    """Both were told that the venue does not know the order; the second has begun an attempt by now (I3)."""
+    order_id, _ = paused(house)
+    house.senders.gone.add(house.senders.me)
+    house.senders.me = "host/1/boot/200/2"
+
+    def claimed() -> _Ask:
+        house.clock.pass_(9)
+        claim = house.worker.store.change(order_id, lambda held: _claim(house.worker, held))
+        assert isinstance(claim, _Ask)
+        return claim
+
+    slow, quick = claimed(), claimed()
+    assert isinstance(ask(house.worker, quick.order), Leaving)
+    assert ask(house.worker, slow.order) == Settled()
+    assert house.order(order_id).attempts == 2
 
 
 def test_no_absence_is_proven_while_an_earlier_sender_may_still_send(house: House) -> None:
@@ -151,7 +170,10 @@ def test_somebody_elses_fill_is_not_booked_and_takes_nothing_from_ours(house: Ho
     assert (order.filled_quantity, order.alarm_code) == (Decimal(60), "SECOND_VENUE_ORDER")
 
 
-def test_an_answer_survives_a_database_that_is_away_for_a_moment(house: House) -> None:
+@pytest.mark.parametrize("failure", [DatabaseUnavailable("away"), RowBusy("somebody who is stopped holds the order")])
+def test_an_answer_survives_a_database_that_is_away_or_an_order_that_is_held_for_a_moment(
+    house: House, failure: Exception
+) -> None:
     order_id, leaving = paused(house)
     answer = house.venue.submit(instruction(leaving.order))
     store, failures = house.worker.store, [1, 1]
@@ -160,7 +182,7 @@ def test_an_answer_survives_a_database_that_is_away_for_a_moment(house: House) -
         def change(self, *arguments: object, **named: object) -> object:
             if failures:
                 failures.pop()
-                raise DatabaseUnavailable("away")
+                raise failure
             return store.change(*arguments, **named)  # type: ignore[arg-type] # passed on
 
     _record_until_stored(replace(house.worker, store=Away()), leaving, answer, house.clock.now())  # type: ignore[arg-type] # a part
