@@ -32,6 +32,7 @@ _LOCKS = "tests/lifecycle/test_locks.py"
 _CONTRADICTIONS = "tests/lifecycle/test_contradictions.py"
 _EXITS = "tests/lifecycle/test_exits.py"
 _COMPARING = "tests/lifecycle/test_comparing.py"
+_AMENDING = "tests/lifecycle/test_amending.py"
 
 SAFEGUARDS: tuple[Safeguard, ...] = (
     Safeguard(
@@ -100,6 +101,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         "app/domain/reconciliation.py",
         "            return StillUnknown(Reason(code, message))",
         "            return _not_found(order, capabilities, now)",
+        tests=("tests/domain/test_reconciliation.py",),
     ),
     Safeguard(
         "in-flight bound (I5)",
@@ -336,6 +338,36 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         "            reason",
         tests=(_CONTRADICTIONS,),
         seeds=800,
+    ),
+    Safeguard(
+        "an answer about what was replaced decides nothing",
+        "the refusal of a request for the first terms ending the order, or holding it up for ever, on its second",
+        "app/lifecycle/send.py",
+        "    replaced = number <= order.attempts_before",
+        "    replaced = False",
+        tests=(_AMENDING,),
+        seeds=0,
+        why="the answer has to come later than the cancel, the venue's word on it and the next send",
+    ),
+    Safeguard(
+        "an answer waits for an order that is held",
+        "the venue's word thrown away because a process that stands still holds the order's row",
+        "app/lifecycle/send.py",
+        "        except (StoreUnavailable, LostRace):\n            ports.wait(pause)",
+        "        except StoreUnavailable:\n            ports.wait(pause)",
+        tests=(_CONTRADICTIONS,),
+        seeds=0,
+        why="without the answer the venue is asked; it costs a retry",
+    ),
+    Safeguard(
+        "requests of clients that have left are passed over",
+        "intake that answers only those who have given up, and does not come back",
+        "app/departed_clients.py",
+        """        if not has_left(environ.get("gunicorn.socket")):""",
+        "        if True:",
+        tests=("tests/api/test_departed_clients.py",),
+        seeds=0,
+        why="HTTP is outside the simulation",
     ),
     Safeguard(
         "what cannot be true is alarmed",
