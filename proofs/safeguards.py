@@ -116,7 +116,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         "app/domain/reconciliation.py",
         "    elif not order.open_attempts and order.send_ended_at is not None:",
         "    elif order.send_ended_at is not None or (order := order.changed(send_ended_at=order.updated_at)):",
-        seeds=1500,
+        tests=("tests/domain/test_reconciliation.py",),
     ),
     Safeguard(
         "misses in a row (I7)",
