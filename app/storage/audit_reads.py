@@ -12,9 +12,10 @@ from app.domain.audit_chain import GENESIS, canonical, link
 from app.domain.documents import Json
 from app.storage import execution_logs
 from app.storage.order_reads import plain_value
-from app.storage.transaction import Call, Database, Row, Statement
+from app.storage.transaction import Call, Database, Row, Statement, Transaction
 
 PAGE_ROWS = 5000
+PAGE_ORDERS = 1000
 FIRST = UUID(int=0)
 
 _LOGGED = ", ".join("l.details::text" if name == "details" else f"l.{name}" for name in execution_logs.COLUMNS)
@@ -27,10 +28,12 @@ PAGE = Statement(
     FROM execution_logs l LEFT JOIN orders o ON o.id = l.chain_id LEFT JOIN audit_chains c ON c.chain_id = l.chain_id
     WHERE (l.chain_id, l.chain_seq) > ($1, $2) ORDER BY l.chain_id, l.chain_seq LIMIT $3""",
 )
+# Orders a page at a time: over all of them, a statement would end at the session's time limit once there are millions.
+ORDERS = Statement("audited_orders", "SELECT o.id FROM orders o WHERE o.id > $1 ORDER BY o.id LIMIT $2")
 WITHOUT_LOG = Statement(
     "orders_without_log",
-    """SELECT o.id FROM orders o WHERE NOT EXISTS (SELECT 1 FROM execution_logs l WHERE l.chain_id = o.id)
-    LIMIT 100""",
+    """SELECT asked.id FROM unnest($1::uuid[]) AS asked (id)
+    WHERE NOT EXISTS (SELECT 1 FROM execution_logs l WHERE l.chain_id = asked.id)""",
 )
 # Heads that speak of rows where there are none: a whole chain is gone.
 HEADS_WITHOUT_LOG = Statement(
@@ -42,20 +45,20 @@ HEADS_WITHOUT_LOG = Statement(
 FILLS_UNLIKE_LOG = Statement(
     "fills_unlike_log",
     """WITH kept AS (SELECT order_id, trader_id, symbol, side, timestamp, quantity_filled, price_at_fill, commission
-        FROM fills),
+        FROM fills WHERE order_id = ANY ($1::uuid[])),
       told AS (SELECT order_id, trader_id, symbol, side, venue_at, fill_quantity, fill_price, commission
-        FROM execution_logs WHERE fill_quantity IS NOT NULL)
+        FROM execution_logs WHERE order_id = ANY ($1::uuid[]) AND fill_quantity IS NOT NULL)
     SELECT DISTINCT order_id, in_fills FROM (
       (SELECT *, true AS in_fills FROM (SELECT * FROM kept EXCEPT ALL SELECT * FROM told) only_kept)
       UNION ALL (SELECT *, false FROM (SELECT * FROM told EXCEPT ALL SELECT * FROM kept) only_told)
-    ) one_sided LIMIT 100""",
+    ) one_sided""",
 )
 # What an order is now is what its last row says that it became.
 ORDERS_UNLIKE_LOG = Statement(
     "orders_unlike_log",
     """SELECT o.id FROM orders o JOIN execution_logs l ON l.chain_id = o.id AND l.chain_seq = o.log_seq
-    WHERE (o.trader_id, o.symbol, o.side, o.status, o.filled_quantity)
-      IS DISTINCT FROM (l.trader_id, l.symbol, l.side, l.status, coalesce(l.filled_quantity, 0)) LIMIT 100""",
+    WHERE o.id = ANY ($1::uuid[]) AND (o.trader_id, o.symbol, o.side, o.status, o.filled_quantity)
+      IS DISTINCT FROM (l.trader_id, l.symbol, l.side, l.status, coalesce(l.filled_quantity, 0))""",
 )
 
 # Such a row would never enter the tree, nor an export: no transaction of that number has begun.
@@ -163,18 +166,26 @@ def verify(database: Database) -> Verification:
                 break
             after = (rows[-1][0], rows[-1][1])
         _end(chain, found)
-        for (order_id,) in transaction.fetch(Call(WITHOUT_LOG)):
-            found.breaks.append(f"order {order_id}: it has no row in the log")
+        _compare_orders(transaction, found)
         for chain_id, seq in transaction.fetch(Call(HEADS_WITHOUT_LOG)):
             found.breaks.append(f"chain {chain_id}: it has no row in the log, its head says {seq}")
-        for order_id, in_fills in transaction.fetch(Call(FILLS_UNLIKE_LOG)):
-            which = "a fill that the log does not tell" if in_fills else "a fill in the log that is not among the fills"
-            found.breaks.append(f"order {order_id}: it has {which}")
-        for (order_id,) in transaction.fetch(Call(ORDERS_UNLIKE_LOG)):
-            found.breaks.append(f"order {order_id}: it is not what its last row in the log says")
         for chain_id, seq in transaction.fetch(Call(OF_THE_FUTURE)):
             found.breaks.append(f"chain {chain_id}, row {seq}: it claims a transaction that has not begun")
     return found
+
+
+def _compare_orders(transaction: Transaction, found: Verification) -> None:
+    """Orders and their fills are what the log says of them."""
+    last = FIRST
+    while ids := [order_id for (order_id,) in transaction.fetch(Call(ORDERS, [last, PAGE_ORDERS]))]:
+        for (order_id,) in transaction.fetch(Call(WITHOUT_LOG, [ids])):
+            found.breaks.append(f"order {order_id}: it has no row in the log")
+        for order_id, in_fills in transaction.fetch(Call(FILLS_UNLIKE_LOG, [ids])):
+            which = "a fill that the log does not tell" if in_fills else "a fill in the log that is not among the fills"
+            found.breaks.append(f"order {order_id}: it has {which}")
+        for (order_id,) in transaction.fetch(Call(ORDERS_UNLIKE_LOG, [ids])):
+            found.breaks.append(f"order {order_id}: it is not what its last row in the log says")
+        last = ids[-1]
 
 
 def _check(chain: _Chain, row: Row, found: Verification) -> None:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import base64
+import json
+import secrets
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 import socketio
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from tests.live.desk import Desk
 from tests.live.listeners import Floor
+from tests.live.raw_client import PATH, next_message, raw_client, sign_in
 
 
 def test_a_connection_without_last_seq_begins_after_the_head(desk: Desk, url: str, floor: Floor) -> None:
@@ -117,3 +123,31 @@ def test_traders_see_their_own_events_only(desk: Desk, url: str, floor: Floor) -
     assert anns.seqs == bens.seqs == list(range(1, 21))
     assert {event["who"] for event in anns.events} == {"ann"}
     assert {event["who"] for event in bens.events} == {"ben"}
+
+
+def test_a_key_that_signs_connects_with_a_signed_handshake_and_with_none_twice(desk: Desk, url: str) -> None:
+    """A stolen key, or a handshake that was recorded, opens nothing."""
+    private = Ed25519PrivateKey.generate()
+    key = desk.trader(signing_key=private.public_key().public_bytes_raw()).key
+    signed = _signed_handshake(private)
+    for headers, code in (
+        ({}, "SIGNATURE_REQUIRED"),
+        (_signed_handshake(Ed25519PrivateKey.generate()), "SIGNATURE_INVALID"),
+        ({**signed, "Signature": f"sig=:{'A' * 86}==:"}, "SIGNATURE_INVALID"),
+        (signed, None),
+        (signed, "SIGNATURE_REPLAYED"),
+    ):
+        with raw_client(url, additional_headers=headers) as client:
+            if code is None:
+                assert sign_in(client, token=key) == 0
+            else:
+                client.send(f"40{json.dumps({'token': key})}")
+                assert json.loads(next_message(client).removeprefix("44"))["message"] == code
+
+
+def _signed_handshake(private: Ed25519PrivateKey) -> dict[str, str]:
+    path, query = PATH.split("?")
+    said = f'("@method" "@path" "@query");created={int(time.time())};nonce="{secrets.token_hex(16)}"'
+    lines = ['"@method": GET', f'"@path": {path}', f'"@query": ?{query}', f'"@signature-params": {said}']
+    signature = base64.b64encode(private.sign("\n".join(lines).encode())).decode()
+    return {"Signature-Input": f"sig={said}", "Signature": f"sig=:{signature}:"}
