@@ -89,7 +89,7 @@ def test_nothing_that_a_request_does_may_stand_outside_of_its_signature(left_out
         ({"parameters": f";expires={int(NOW.timestamp())}"}, "SIGNATURE_EXPIRED"),
     ],
 )
-def test_a_signature_says_for_whom_and_for_how_long_it_is(changes: dict[str, str], why: str) -> None:
+def test_a_signature_says_for_whom_and_for_how_long_it_is(changes: dict[str, Any], why: str) -> None:
     assert why in _refusal(_signed(**changes))
 
 
