@@ -36,6 +36,7 @@ MARKET = replace(TERMS, order_type=OrderType.MARKET, price=None, quantity=Decima
 STOP = replace(TERMS, order_type=OrderType.STOP)
 EXITS = replace(TERMS, stop_loss=Decimal(90), take_profit=Decimal(110))
 DAY = timedelta(days=1)
+HALT = Halt(uuid4(), HaltScope.SYMBOL, None, "AAPL", "OPERATOR", "odd quotes", False, "an operator", NOON)
 CLOSED = MarketHours(False, NOON + timedelta(hours=2), NOON + timedelta(hours=8))
 
 
@@ -65,6 +66,8 @@ BOUNDS = [
     # trading state, halts
     case("halted: a buy", TERMS, replace(VIEW, trading_state="HALTED"), "TRADING_HALTED"),
     case("halted: a sell", SELL, replace(VIEW, trading_state="HALTED"), "TRADING_HALTED"),
+    case("a halt that covers a buy", TERMS, replace(VIEW, halt=HALT), "TRADING_HALTED"),
+    case("a halt that covers a sell", SELL, replace(VIEW, halt=HALT), "TRADING_HALTED"),
     case("reducing: a buy", TERMS, replace(VIEW, trading_state="REDUCING"), "TRADING_REDUCING"),
     case("reducing: a sell", SELL, replace(VIEW, trading_state="REDUCING")),
     case("reducing: buying back what was oversold", replace(TERMS, quantity=Decimal(5)),
@@ -272,9 +275,8 @@ def test_every_denial_says_what_happened_and_what_to_do(bound: Case) -> None:
 
 
 def test_every_code_of_the_table_was_met() -> None:
-    halted = Halt(uuid4(), HaltScope.SYMBOL, None, "AAPL", "OPERATOR", "odd quotes", False, "an operator", NOON)
     met = {code for bound in BOUNDS for code in bound.codes}
-    met |= {denial.code for denial in denials(TERMS, replace(VIEW, halt=halted))}
+    met |= {denial.code for denial in denials(TERMS, replace(VIEW, halt=HALT))}
     assert met == {code for rule in RULES for code in rule.codes}
 
 

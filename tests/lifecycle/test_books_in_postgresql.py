@@ -12,13 +12,20 @@ import pytest
 from app.domain.books import BookedFill, recomputed
 from app.domain.fees import FeeSchedule
 from app.domain.orders import Order, OrderType, Side
-from app.domain.venue_answers import VenueOrderStatus
+from app.domain.venue_answers import TradeUpdate, VenueOrderStatus
 from app.lifecycle.accept import AcceptedOrder
+from app.lifecycle.amend import NewTerms, amend
 from app.lifecycle.cancel import request_cancel
+from app.lifecycle.halts import lift
+from app.lifecycle.reconcile import take_updates
 from app.storage import orders
 from proofs.fake_venue import Fault
 from tests.lifecycle.conftest import TRADER, House
 
+STEPS = (
+    "submit", "submit", "submit", "send", "send", "fill", "fill", "fill", "amend", "cancel", "end", "late", "bust",
+    "sweep",
+)  # fmt: skip
 FAULTS = (Fault.SUBMIT_REPLY_LOST, Fault.SUBMIT_LOST, Fault.SUBMIT_REFUSED, Fault.SUBMIT_ERROR_AFTER_ACCEPT)
 
 
@@ -69,7 +76,7 @@ def test_any_history_leaves_the_books_as_recomputed_from_fills(house: House, see
 
 
 def _step(house: House, random: Random, made: list[UUID]) -> None:
-    what = random.choice(("submit", "submit", "send", "send", "fill", "fill", "cancel", "end", "sweep"))
+    what = random.choice(STEPS)
     if what == "submit" or not made:
         side = random.choice((Side.BUY, Side.BUY, Side.SELL))
         order_type = random.choice((OrderType.LIMIT, OrderType.MARKET, OrderType.STOP))
@@ -87,17 +94,39 @@ def _step(house: House, random: Random, made: list[UUID]) -> None:
         request_cancel(house.api, order.id, TRADER, trader_id=house.trader_id)
     elif what == "sweep":
         house.sweep(3)
+    elif what == "amend":
+        wanted = NewTerms(Decimal(random.randint(14_000, 16_000)) / 100, Decimal(random.randint(1, 80)))
+        amend(house.api, order.id, TRADER, wanted, trader_id=house.trader_id)
+    elif what == "bust":
+        _taken_back(house, order)
     else:
         _at_the_venue(house, random, order, what)
     house.listen()
 
 
+def _taken_back(house: House, order: Order) -> None:
+    """The venue undoes an execution; a person looks, and lifts the halt."""
+    theirs = house.venue.with_client_id(order.client_order_id)
+    if not theirs or not theirs[-1].filled:
+        return
+    take_updates(house.worker, order.id, [TradeUpdate("trade_bust", theirs[-1].report())])
+    for (halt_id,) in house.sql("SELECT id FROM halts WHERE lifted_at IS NULL"):
+        lift(house.halts, UUID(str(halt_id)), "looked at")
+
+
 def _at_the_venue(house: House, random: Random, order: Order, what: str) -> None:
-    theirs = house.venue.with_client_id(str(order.id))
-    if not theirs or theirs[-1].status is not VenueOrderStatus.WORKING:
+    theirs = house.venue.with_client_id(order.client_order_id)
+    if not theirs:
+        return
+    last, quantity = theirs[-1], min(theirs[-1].leaves, Decimal(random.randint(1, 40)))
+    price = Decimal(random.randint(140_000, 160_000)) / 1000
+    if last.status is not VenueOrderStatus.WORKING:
+        if what == "late" and order.is_closed and quantity:
+            ended, last.status, last.cancelled_at = last.status, VenueOrderStatus.WORKING, None
+            house.venue._execute(last, quantity, price)
+            last.status = ended if last.leaves else last.status
         return
     if what == "fill":
-        quantity = min(theirs[-1].leaves, Decimal(random.randint(1, 40)))
-        house.venue.fill(str(order.id), quantity, Decimal(random.randint(140_000, 160_000)) / 1000)
-    else:
-        house.venue.end(str(order.id), random.choice((VenueOrderStatus.CANCELLED, VenueOrderStatus.EXPIRED)))
+        house.venue.fill(order.client_order_id, quantity, price)
+    elif what == "end":
+        house.venue.end(order.client_order_id, random.choice((VenueOrderStatus.CANCELLED, VenueOrderStatus.EXPIRED)))
