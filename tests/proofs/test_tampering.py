@@ -6,13 +6,17 @@ import ast
 import json
 import random
 import sys
+from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from app.domain.checkpoints import Checkpoint, Place, SignedNote
 from app.settings import PROJECT_ROOT
-from proofs.tamper import KINDS, Signer, make_log, run, verified
-from proofs.verify_export import main, verify_export, verify_proof
+from proofs.tamper import KINDS, NAME, NOON, Signer, make_log, run, verified
+from proofs.verify_export import Key, main, verify_export, verify_proof
 
 VERIFIER = PROJECT_ROOT / "proofs" / "verify_export.py"
 
@@ -94,3 +98,61 @@ def test_a_key_that_is_none_is_said(tmp_path: Path, word: str, capsys: pytest.Ca
     export.write_text("")
     assert main([str(export), "--keys", str(keys), "--checkpoints", str(export)]) == 2
     assert capsys.readouterr().err.startswith("cannot check: ")
+
+
+def test_each_check_of_the_verifier_speaks_by_itself() -> None:
+    """Each of these would be found by nothing else, or by something that says less."""
+    signer, stranger = Signer(), Signer()
+    log = make_log(random.Random(3), signer, 20, every=10)
+    lines, notes = log.lines(), [(note, "kept") for note in log.notes]
+    tree = Checkpoint(NAME, 20, bytes(32), NOON, Place(1, 20))
+
+    def finds(what: str, tampered: list[bytes], kept: list[tuple[str, str]], *more: Key) -> None:
+        findings = verify_export(tampered, kept, [*signer.keys, *more]).findings
+        assert any(what in finding for finding in findings), (what, findings)
+
+    assert verify_export(lines, notes, signer.keys).findings == []
+    finds("it follows the end of the export", [*lines, lines[-2]], notes)
+    finds("the export says that it has 19 rows, there are 20", [*lines[:-1], b'{"end":true,"rows":19}\n'], notes)
+    finds("the export breaks off", lines[:-1], notes)
+    finds("it says that it is row 7", [*lines[:3], lines[3].replace(b'"leaf":2,', b'"leaf":7,'), *lines[4:]], notes)
+    finds("the log became shorter", lines, notes[::-1])
+    finds("have different roots", lines, [*notes, (signer.note(tree), "other")])
+    # a key signs for the log whose name it has, and for no other
+    elsewhere = signer.note(replace(tree, origin="elsewhere"))
+    finds("no key that was given has signed it", lines, [*notes, (elsewhere, "kept")])
+    finds("no key that was given has signed it", lines, [*notes, (stranger.note(tree), "kept")])
+    other = Key("elsewhere", sha256(b"elsewhere\n\x01" + _raw(stranger)).digest()[:4], stranger.private.public_key())
+    text = replace(tree, origin="elsewhere").text()
+    signed = SignedNote(text, (("elsewhere", other.id + stranger.private.sign(text.encode())),)).whole
+    finds("checkpoints of several logs: elsewhere, tampered-log", lines, [*notes, (signed, "other")], other)
+
+
+def test_the_links_of_a_chain_are_checked_without_any_checkpoint_over_them() -> None:
+    """What is newer than the newest checkpoint is not vouched for, and yet it must hang together."""
+    signer = Signer()
+    log = make_log(random.Random(3), signer, 20, every=10)
+    lines = log.lines()
+    chains: dict[str, list[int]] = {}
+    for place, entry in enumerate(log.entries):
+        chains.setdefault(str(entry.fields["chain_id"]), []).append(place)
+    last = next(places for places in chains.values() if len(places) > 1 and places[-1] > 10)[-1]
+    entry = log.entries[last]
+    first = [(note, "kept") for note in log.notes[:1]]
+
+    def findings_of(forged: bytes) -> list[str]:
+        return verify_export([*lines[: last + 1], forged, *lines[last + 2 :]], first, signer.keys).findings
+
+    honest = lines[last + 1]
+    other = sha256(bytes(32) + entry.encoding).hexdigest().encode()
+    forged = honest.replace(entry.previous_hash.hex().encode(), b"0" * 64).replace(entry.hash.hex().encode(), other)
+    assert any("it does not follow number" in finding for finding in findings_of(forged))
+    seq = f'"chain_seq":"{entry.fields["chain_seq"]}"'.encode()
+    skipped = entry.encoding.replace(seq, b'"chain_seq":"99"')
+    hash_ = sha256(entry.previous_hash + skipped).hexdigest().encode()
+    forged = honest.replace(entry.encoding, skipped).replace(entry.hash.hex().encode(), hash_)
+    assert any("it is number 99 of chain" in finding for finding in findings_of(forged))
+
+
+def _raw(signer: Signer) -> bytes:
+    return signer.private.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
