@@ -107,6 +107,14 @@ def test_a_triggered_stop_sells_what_the_take_profit_has_left(house: House, prof
     assert sold(house) == HUNDRED
 
 
+def test_what_the_stop_sells_is_heard_from_the_stream_alone(house: House) -> None:
+    _, pair = standing(house)
+    house.venue.trigger(str(pair.id))
+    house.venue.fill_stop(str(pair.id), Decimal(60), Decimal("139.5"))
+    house.listen()
+    assert house.order(pair.id).filled_quantity == 60
+
+
 @pytest.mark.parametrize("streamed", [True, False])
 def test_a_stop_that_was_asked_about_before_it_filled_has_no_limit(house: House, streamed: bool) -> None:
     """It stands for the pair by then, but the limit is the take profit's alone."""

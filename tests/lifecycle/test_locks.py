@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from app.domain.changes import FeedEvent, RowBusy
@@ -46,6 +49,29 @@ def test_a_traders_events_are_numbered_in_the_order_of_commits(house: House) -> 
     told = FeedEvent("order.sending", {"event": "order.sending"}, house.clock.now())
     append = (order_events.append(order, [told], ['{"event":"order.sending"}']),)
     assert waits_for(house, append, append)
+
+
+def test_who_waited_for_the_counter_gets_the_numbers_that_follow(house: House) -> None:
+    """Numbered by what it saw before it waited, it would take the same ones, and its whole transaction would fail."""
+    order = house.order(house.submitted())
+    told = FeedEvent("order.sending", {"event": "order.sending"}, house.clock.now())
+    append = order_events.append(order, [told], ['{"event":"order.sending"}'])
+
+    def write() -> None:
+        with house.worker_database.transaction() as second:
+            second.finish(append)
+
+    with ThreadPoolExecutor(1) as other:
+        with house.worker_database.transaction() as first:
+            first.fetch(append)
+            waiting = other.submit(write)
+            deadline = time.monotonic() + 3
+            while house.sql("SELECT count(*) FROM pg_locks WHERE NOT granted") == [(0,)]:
+                assert time.monotonic() < deadline and not waiting.done()
+            first.finish(Call(Statement("nothing_more", "SELECT 1")))
+        waiting.result(5)
+    numbers = house.as_worker("SELECT seq FROM order_events WHERE order_id = %s ORDER BY seq", order.id)
+    assert numbers == [(1,), (2,), (3,)]
 
 
 @pytest.mark.parametrize("closes_first", [True, False])
