@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 
 from app.domain.changes import RowBusy
-from app.domain.venue_answers import Accepted, Execution, OrderReport, TradeUpdate, VenueOrderStatus
+from app.domain.venue_answers import Accepted, Execution, OrderReport, Refused, TradeUpdate, VenueOrderStatus
 from app.lifecycle import attention
 from app.lifecycle.accept import Refusal
 from app.lifecycle.advance import _Ask, _claim
@@ -52,6 +52,21 @@ def paused(house: House) -> tuple[UUID, Leaving]:
     leaving = house.worker.store.change(order_id, lambda held: _claim(house.worker, held))
     assert isinstance(leaving, Leaving)
     return order_id, leaving
+
+
+def test_the_refusal_of_an_earlier_request_ends_nothing_that_a_later_one_has_opened(house: House) -> None:
+    order_id = house.submitted()
+    house.venue.plan(Fault.SUBMIT_LOST)
+    house.advance(order_id)
+    house.venue.plan(Fault.SUBMIT_REPLY_LOST)
+    house.sweep(2)
+    order = house.order(order_id)
+    assert (order.attempts, order.execution_state) == (2, "IN_DOUBT")
+    record_answer(house.worker, order_id, 1, Refused("INSUFFICIENT_FUNDS", "too dear"))
+    assert house.state(order_id) == ("PENDING", "IN_DOUBT")
+    house.sweep(5)
+    assert house.state(order_id) == ("PENDING", "WORKING")
+    assert house.order(order_id).alarm_code is None
 
 
 def test_a_worker_that_is_overtaken_while_it_asks_sends_nothing(house: House) -> None:
