@@ -308,6 +308,19 @@ def test_a_pair_whose_acceptance_was_streamed_first_knows_both_its_orders(house:
     assert len(house.order(pair.id).venue_ids) == 2
 
 
+def test_a_pair_that_was_executed_before_its_answer_came_knows_both_its_orders(house: House) -> None:
+    _, (pair,) = entered(house)
+    leaving = house.worker.store.change(pair.id, lambda held: _claim(house.worker, held), sending=True)
+    assert isinstance(leaving, Leaving)
+    answer = house.venue.submit(instruction(leaving.order))
+    house.venue.fill(str(pair.id), HUNDRED, Decimal(160))
+    house.listen()
+    assert house.state(pair.id) == ("FILLED", "CLOSED")
+    record_answer(house.worker, pair.id, leaving.number, answer, as_left=leaving.order)
+    pair = house.order(pair.id)
+    assert (len(pair.venue_ids), pair.alarm_code) == (2, None)
+
+
 def test_what_a_stop_sold_counts_though_only_asking_ever_named_it(house: House) -> None:
     _, (pair,) = entered(house)
     leaving = house.worker.store.change(pair.id, lambda held: _claim(house.worker, held), sending=True)
