@@ -69,7 +69,7 @@ def test_one_child_can_be_killed_alone(stack: LocalStack) -> None:
     parent = stack.pid("worker")
     child = stack.kill_a_child("worker")
 
-    wait_for(lambda: not psutil.pid_exists(child) or psutil.Process(child).status() == psutil.STATUS_ZOMBIE)
+    wait_for(lambda: has_ended(child))
     assert stack.pid("worker") == parent
 
 
@@ -349,6 +349,13 @@ def environment_of_web(stack: LocalStack) -> dict[str, str]:
     answer = urllib3.request("GET", stack.url, timeout=5.0)
     environment: dict[str, str] = answer.json()
     return environment
+
+
+def has_ended(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 def processes_of(folder: Path) -> list[psutil.Process]:
