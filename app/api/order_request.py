@@ -14,7 +14,7 @@ from flask import request
 
 from app.api.bodies import Fields, Number, Value, fields_of, unknown_fields
 from app.api.problems import Problem, invalid
-from app.api.wording import one_of, shown
+from app.api.wording import has_api_key, one_of, shown
 from app.domain.acceptance import OrderTerms
 from app.domain.denials import Denial
 from app.domain.halts import HaltScope
@@ -61,6 +61,14 @@ def idempotency_key() -> str:
             "IDEMPOTENCY_KEY_INVALID",
             f"The Idempotency-Key must have 1 to 255 visible ASCII characters; this one has {len(key)}.",
             "Use a UUID.",
+        )
+    if has_api_key(key):
+        # It would be kept with the order, shown in its audit rows and sent to whoever reads those.
+        raise Problem(
+            400,
+            "IDEMPOTENCY_KEY_INVALID",
+            "The Idempotency-Key has an API key in it; it is kept and shown with the order, so nothing was taken.",
+            "Use a UUID here, and the API key in Authorization only.",
         )
     return key
 

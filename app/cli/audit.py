@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import IO, Any
 from uuid import UUID
@@ -26,6 +26,8 @@ audit = AppGroup("audit", help="The audit log.")
 MOST_SHOWN = 20
 EXPORT_FORMAT = "surefill-audit-export/1"
 PROOF_FORMAT = "surefill-audit-proof/1"
+# The sequencer signs within seconds; a log that is this old and unsigned has no sequencer, or has lost what it signed.
+UNSIGNED_AT_MOST = timedelta(minutes=1)
 
 
 @audit.command("verify")
@@ -53,6 +55,11 @@ def _tree(folder: CheckpointFolder, sequence: LogSequence, found: Verification) 
             # The sequencer signs as soon as it has made a key, however empty the log is.
             if folder.verification_keys():
                 found.breaks.append(f"{folder.folder} has the keys of a log and none of its checkpoints: they are gone")
+            elif (begun := sequence.begun_at()) is not None and datetime.now(UTC) - begun > UNSIGNED_AT_MOST:
+                found.breaks.append(
+                    f"nothing was ever signed of a log that began at {time_text(begun)}: does the sequencer run, and "
+                    f"is {folder.folder} its AUDIT_FOLDER? Whoever erases keys and checkpoints leaves this, too"
+                )
             return f"no checkpoints in {folder.folder}: only the chains were checked"
         signed = by_size(folder.checkpoints())
         if not signed:

@@ -46,6 +46,8 @@ STANDING = Statement(
             WHERE l.recorded_xid >= pg_snapshot_xmin(pg_current_snapshot()))""",
 )
 
+FIRST_AT = Statement("log_first_at", "SELECT min(l.timestamp) FROM execution_logs l")
+
 
 class SequencedHash(NamedTuple):
     place: Place
@@ -96,6 +98,11 @@ class LogSequence:
     def of_chain(self, chain_id: object) -> Sequence[SequencedRow]:
         """All rows of an order, or of a trader, that are committed."""
         return [_row(row) for row in self._database.read(Call(ROWS_OF_CHAIN, [chain_id]))]
+
+    def begun_at(self) -> datetime | None:
+        """When the oldest row was recorded; None in an empty log."""
+        ((first_at,),) = self._database.read(Call(FIRST_AT, []))
+        return first_at if isinstance(first_at, datetime) else None
 
     def standing(self, last: Place) -> Standing:
         ((horizon, hash_, waiting_since),) = self._database.read(Call(STANDING, [str(last.transaction), last.position]))

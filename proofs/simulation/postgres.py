@@ -51,7 +51,9 @@ class SteppedPostgres(Database):
     """The real pool of one login, its transactions stepped."""
 
     def __init__(self, url: str) -> None:
-        super().__init__(url, pool_size=40)
+        # Requests pile up behind a web process that pauses. The one too many is told at once that there is no
+        # connection: whoever waited here would stop everything else as well, and nobody could give one back.
+        super().__init__(url, pool_size=60, patience_seconds=0)
         self.connections: Connections | None = None
         # a lock that is not free is reported at once; who waits for it is the scheduler's to say
         event.listen(self.engine, "connect", _never_wait)

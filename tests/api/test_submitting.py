@@ -139,6 +139,7 @@ def test_twenty_requests_with_one_key_at_once_make_one_order(house: House, ann: 
         ("a b", "IDEMPOTENCY_KEY_INVALID"),
         ("k" * 256, "IDEMPOTENCY_KEY_INVALID"),
         ("schlüssel", "IDEMPOTENCY_KEY_INVALID"),
+        ("sk_" + "k" * 43, "IDEMPOTENCY_KEY_INVALID"),
     ],
 )
 def test_a_request_without_a_proper_key_is_refused(house: House, ann: Client, key: str | None, code: str) -> None:

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -58,6 +59,16 @@ def test_an_honest_log_holds(house: House, ann: Client, console: Console) -> Non
 
 def test_an_empty_log_holds(console: Console) -> None:
     assert console.ok("audit", "verify").out == f"0 rows in 0 chains checked: no broken\n{NOT_SIGNED}"
+
+
+def test_a_log_that_should_have_been_signed_long_ago_and_was_not_is_a_finding(
+    ann: Client, console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.cli.audit.UNSIGNED_AT_MOST", timedelta(0))
+    said = console.run("audit", "verify")
+    assert said.status == 1
+    assert said.err.startswith("nothing was ever signed of a log that began at 20")
+    assert "/nonexistent/audit its AUDIT_FOLDER?" in said.err
 
 
 _ONE = "(SELECT id FROM execution_logs WHERE action = 'FILLED' ORDER BY position LIMIT 1)"
