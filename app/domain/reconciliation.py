@@ -245,7 +245,12 @@ def _check(order: Order, report: OrderReport) -> None:
     is_leg = order.is_exit_pair and report.venue_order_id in order.venue_ids
     if report.client_order_id != order.client_order_id and not is_leg:
         raise Nonsense("FOREIGN_REPORT", f"a report about {report.client_order_id} came for {order.id}")
-    if report.symbol != order.symbol or report.side != order.side or report.quantity != order.quantity_at_venue:
+    # of such a stop, what the take profit had executed before has been taken off by the venue
+    takes_over = is_leg and report.client_order_id != order.client_order_id
+    right_size = report.quantity == order.quantity_at_venue or (
+        takes_over and report.quantity < order.quantity_at_venue
+    )
+    if report.symbol != order.symbol or report.side != order.side or not right_size:
         raise Nonsense(
             "TERMS_DIFFER",
             f"the venue has {report.side} {report.quantity} {report.symbol}, "

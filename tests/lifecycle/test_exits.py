@@ -130,16 +130,30 @@ def test_a_stop_that_was_asked_about_before_it_filled_has_no_limit(house: House,
     assert (pair.status, pair.alarm_code) == ("FILLED", None)
 
 
-def test_a_stop_is_heard_by_its_own_name_when_it_has_just_come_to_stand_for_the_pair(house: House) -> None:
-    """Whose it is was looked up before; meanwhile somebody asked, and now it stands for the pair."""
+@pytest.mark.parametrize("profit_taken", [0, 30])
+def test_a_stop_is_heard_by_its_own_name_when_it_has_just_come_to_stand_for_the_pair(
+    house: House, profit_taken: int
+) -> None:
+    """Whose it is was looked up before; meanwhile somebody asked, and now it stands for the pair, or for what is left."""
     _, pair = standing(house)
+    if profit_taken:
+        house.venue.fill(str(pair.id), Decimal(profit_taken), Decimal(160))
     stop = house.venue.trigger(str(pair.id))
     house.sweep(16)
     assert house.order(pair.id).venue_order_id == stop.venue_order_id
     execution = house.venue.fill_stop(str(pair.id), Decimal(40), Decimal("139.5"))
     take_updates(house.worker, pair.id, [TradeUpdate("partial_fill", stop.report(), execution)])
     heard = house.order(pair.id)
-    assert (heard.filled_quantity, heard.alarm_code) == (Decimal(40), None)
+    assert (heard.filled_quantity, heard.alarm_code) == (Decimal(40 + profit_taken), None)
+
+
+def test_a_stop_for_more_than_the_pair_is_alarmed(house: House) -> None:
+    _, pair = standing(house)
+    stop = house.venue.trigger(str(pair.id))
+    house.sweep(16)
+    stop.quantity += 1
+    take_updates(house.worker, pair.id, [TradeUpdate("new", stop.report(), None)])
+    assert house.order(pair.id).alarm_code == "TERMS_DIFFER"
 
 
 def test_a_take_profit_below_its_limit_is_alarmed(house: House) -> None:
