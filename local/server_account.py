@@ -39,6 +39,17 @@ def launcher(*options: str) -> list[str]:
     return [sys.executable, "-I", "-S", str(_LAUNCH), *options]
 
 
+def ended_with_this_process(argv: list[str], stop_signal: int) -> list[str]:
+    """`argv`, to be sent `stop_signal` by the kernel when this process ends, however it ends.
+
+    A command that runs as another user gets the wish in the same launch: the kernel forgets it when the user changes.
+    """
+    beginning, wish = launcher(), ["--end-with-parent", str(os.getpid()), str(int(stop_signal))]
+    if argv[: len(beginning)] == beginning:
+        return [*beginning, *wish, *argv[len(beginning) :]]
+    return [*beginning, *wish, "--", *argv]
+
+
 @dataclass(frozen=True)
 class ServerAccount:
     """The user of the embedded servers; `uid` is None when that is whoever started Surefill."""

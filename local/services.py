@@ -16,7 +16,7 @@ from local.leftovers import MARK, StartedProcesses, end, left_over
 from local.memory import Memory
 from local.postgresql import EmbeddedPostgres
 from local.redis_server import EmbeddedRedis
-from local.server_account import ServerHome, launcher, server_home
+from local.server_account import ServerHome, ended_with_this_process, server_home
 
 _STOP_SECONDS = 10.0
 
@@ -123,7 +123,7 @@ class LocalServices:
     def _launch(self, name: str, argv: list[str], stop_signal: signal.Signals) -> None:
         with (self._memory.folder / f"{name}.log").open("ab") as log:
             process = subprocess.Popen(
-                [*launcher("--end-with-parent", str(os.getpid()), str(int(stop_signal))), "--", *argv],
+                ended_with_this_process(argv, stop_signal),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

@@ -11,6 +11,7 @@ import contextlib
 import gc
 import json
 import multiprocessing
+import multiprocessing.util
 import os
 import sys
 import tempfile
@@ -103,7 +104,9 @@ _stores: list[Stores] = []
 
 def _prepare(folder: str, store: str) -> None:
     gc.disable()  # a run ends with all that it made: looking for what has become garbage meanwhile costs a tenth
-    _stores.append(Stores(Path(folder) / str(os.getpid()), store))
+    stores = Stores(Path(folder) / str(os.getpid()), store)
+    _stores.append(stores)
+    multiprocessing.util.Finalize(None, stores.close, exitpriority=0)
 
 
 def _run_batch(seeds: Sequence[int]) -> list[Outcome]:
@@ -129,6 +132,9 @@ def run_all(seeds: range, *, processes: int, store: str, stop_at_first: bool = F
                 yield from outcomes
                 if stop_at_first and any(outcome.rules for outcome in outcomes):
                     return
+            # They stop their servers, which a worker that is merely terminated leaves to the kernel.
+            pool.close()
+            pool.join()
 
 
 def explain(result: Result) -> None:

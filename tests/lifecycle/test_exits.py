@@ -134,7 +134,7 @@ def test_a_stop_that_was_asked_about_before_it_filled_has_no_limit(house: House,
 def test_a_stop_is_heard_by_its_own_name_when_it_has_just_come_to_stand_for_the_pair(
     house: House, profit_taken: int
 ) -> None:
-    """Whose it is was looked up before; meanwhile somebody asked, and now it stands for the pair, or for what is left."""
+    """Whose it is was looked up before; meanwhile somebody asked, and now it stands for what is left of the pair."""
     _, pair = standing(house)
     if profit_taken:
         house.venue.fill(str(pair.id), Decimal(profit_taken), Decimal(160))

@@ -7,6 +7,8 @@ import os
 import shutil
 import signal
 import socket
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -19,6 +21,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from app.settings import PROJECT_ROOT
 from local.cannot_start import CannotStart
 from local.databases import copied_database
 from local.memory import Memory
@@ -130,6 +133,27 @@ def test_a_second_start_ends_the_servers_that_were_left_running(open_folder: Pat
             assert not old & {process.pid for process in _working_in(open_folder)}
     finally:
         left.stop()
+
+
+_STARTS_AND_WAITS = """
+import sys, time
+from pathlib import Path
+from local.services import LocalServices
+LocalServices(Path(sys.argv[1])).start()
+print("up", flush=True)
+time.sleep(60)
+"""
+
+
+def test_the_servers_end_when_whoever_started_them_is_killed(open_folder: Path) -> None:
+    argv = [sys.executable, "-c", _STARTS_AND_WAITS, str(open_folder)]
+    with subprocess.Popen(argv, cwd=PROJECT_ROOT, stdout=subprocess.PIPE, text=True) as starter:
+        assert starter.stdout is not None
+        assert starter.stdout.readline() == "up\n"
+        servers = _working_in(open_folder)
+        starter.kill()
+    assert servers
+    assert psutil.wait_procs(servers, timeout=20)[1] == []
 
 
 def test_a_copy_of_a_database_is_gone_after_its_test(postgres_server: EmbeddedPostgres, migrated_template: str) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
-import os
 import secrets
 import signal
 import subprocess
@@ -22,7 +21,7 @@ from alembic.config import Config
 
 from app.settings import PROJECT_ROOT, Settings
 from local.memory import free_port
-from local.server_account import account_for_initdb, launcher, server_home
+from local.server_account import account_for_initdb, ended_with_this_process, server_home
 from local.services import LocalServices, open_data_folder
 
 OWNER = "surefill_owner"
@@ -159,7 +158,7 @@ def oldest_cluster(folder: Path) -> Iterator[Cluster]:
     server = home.account.command([str(programs / "postgres"), "-D", str(data), *words])
     with (folder / "postgres16.log").open("wb") as log:
         process = subprocess.Popen(
-            [*launcher("--end-with-parent", str(os.getpid()), str(int(signal.SIGINT))), "--", *server],
+            ended_with_this_process(server, signal.SIGINT),
             stdout=log,
             stderr=log,
             cwd="/",
