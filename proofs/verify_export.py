@@ -430,6 +430,8 @@ def main(words: Sequence[str] | None = None) -> int:
     sys.stdout.write(
         f"{report.rows} rows in {report.chains} chains, {report.checkpoints} checkpoints, {seconds:.1f} s\n"
     )
+    if report.newest is not None:
+        sys.stdout.write(f"signed: {report.newest}\n")
     if report.rows > report.covered:
         sys.stdout.write(f"{report.rows - report.covered} rows are newer than the newest checkpoint: not signed yet\n")
     if not report.holds:

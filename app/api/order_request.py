@@ -14,12 +14,13 @@ from flask import request
 
 from app.api.bodies import Fields, Number, Value, fields_of, unknown_fields
 from app.api.problems import Problem, invalid
-from app.api.wording import has_api_key, one_of, shown
+from app.api.wording import one_of, shown
 from app.domain.acceptance import OrderTerms
 from app.domain.denials import Denial
 from app.domain.halts import HaltScope
 from app.domain.money import DECIMAL_PLACES, INTEGER_DIGITS
 from app.domain.orders import OrderType, Side, TimeInForce
+from app.storage.api_keys import has_api_key
 
 E = TypeVar("E", bound=StrEnum)
 

@@ -14,7 +14,6 @@ _LONGEST = 40
 # Errors become rows of the audit log, which are there for good and read by others: a key that somebody sends in the
 # wrong field must not be among them, nor so much of it that the rest can be guessed.
 _KEY = re.compile(rf"({KEY_PREFIX}[A-Za-z0-9_-]{{{SHOWN_OF_KEY - len(KEY_PREFIX)}}})[A-Za-z0-9_-]+", re.IGNORECASE)
-_WHOLE_KEY = re.compile(rf"{KEY_PREFIX}[A-Za-z0-9_-]{{43}}")
 
 # What other interfaces call our fields.
 _OTHER_NAMES = {
@@ -28,11 +27,6 @@ _OTHER_NAMES = {
     "ticker": "symbol",
     "instrument": "symbol",
 }
-
-
-def has_api_key(text: str) -> bool:
-    """Whether a whole API key stands in it, valid or not."""
-    return _WHOLE_KEY.search(text) is not None
 
 
 def shown(text: str) -> str:

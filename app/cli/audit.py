@@ -37,13 +37,16 @@ def verify_log() -> None:
     folder = CheckpointFolder(surroundings().settings.audit_folder)
     with database("compliance") as reader:
         found: Verification = verify(reader)
+        broken = len(found.breaks)
         tree = _tree(folder, LogSequence(reader), found)
     for fault in found.breaks[:MOST_SHOWN]:
         click.echo(fault, err=True)
     if len(found.breaks) > MOST_SHOWN:
         click.echo(f"… and {len(found.breaks) - MOST_SHOWN} more", err=True)
-    click.echo(f"{found.rows} rows in {found.chains} chains checked: {len(found.breaks) or 'no'} broken")
+    click.echo(f"{found.rows} rows in {found.chains} chains checked: {broken or 'no'} broken")
     click.echo(tree)
+    if len(found.breaks) > broken:
+        click.echo(f"{len(found.breaks) - broken} findings about what was signed")
     if found.breaks:
         raise SystemExit(1)
 

@@ -32,6 +32,7 @@ def _options(run: Callable[..., Any]) -> Callable[..., Any]:
 def on(id_or_name: str | None, symbol: str | None, reason: str, cancel_exits: bool) -> None:
     """Refuse new orders, send nothing any more, cancel what is open."""
     scope, trader = _target(id_or_name, symbol)
+    symbol = _upper(symbol)
     with _desk() as desk:
         try:
             made, new = impose(
@@ -49,8 +50,12 @@ def on(id_or_name: str | None, symbol: str | None, reason: str, cancel_exits: bo
 def off(id_or_name: str | None, symbol: str | None, reason: str) -> None:
     """Lift that halt. Others that cover the same orders stay."""
     scope, trader = _target(id_or_name, symbol)
+    symbol = _upper(symbol)
     with _desk() as desk:
-        active = desk.store.active(scope, trader.id if trader else None, symbol)
+        try:
+            active = desk.store.active(scope, trader.id if trader else None, symbol)
+        except NoSuchTarget:
+            raise click.ClickException(f"there is no symbol {symbol}; nothing was lifted") from None
         if active is not None:
             lift(desk, active.id, reason or "Resumed by an administrator.")
     click.echo(f"{_name(trader, symbol)} {'was not halted' if active is None else 'is now ACTIVE'}")
@@ -69,6 +74,10 @@ def _target(id_or_name: str | None, symbol: str | None) -> tuple[HaltScope, Stor
         return (HaltScope.GLOBAL if symbol is None else HaltScope.SYMBOL), None
     with administration() as admin:
         return HaltScope.TRADER, admin.store.find(id_or_name)
+
+
+def _upper(symbol: str | None) -> str | None:
+    return None if symbol is None else symbol.upper()
 
 
 def _name(trader: StoredTrader | None, symbol: str | None) -> str:

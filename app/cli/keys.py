@@ -16,7 +16,8 @@ from flask.cli import AppGroup
 from app.cli.amounts import Duration, Moment
 from app.cli.surroundings import administration, command
 from app.domain.documents import time_or_none
-from app.lifecycle.traders import DEFAULT_SCOPES, SCOPES, IssuedKey, create_key, revoke_key, rotate_key
+from app.lifecycle.traders import DEFAULT_SCOPES, SCOPES, SHOWN_OF_KEY, IssuedKey, create_key, revoke_key, rotate_key
+from app.storage.api_keys import KEY_PREFIX
 from app.storage.traders import StoredKey
 
 key = AppGroup("key", help="API keys.")
@@ -97,7 +98,7 @@ def create(
 def rotate(id_or_prefix: str, overlap: timedelta, expires_at: datetime | None, as_json: bool) -> None:
     """Make a new key with the scopes of an old one, which ends after the overlap."""
     with administration() as admin:
-        old = admin.store.find_key(id_or_prefix)
+        old = admin.store.find_key(_named(id_or_prefix))
         issued = rotate_key(admin, old, overlap, expires_at)
         ends_at = admin.store.find_key(str(old.id)).expires_at
     _show(issued, as_json, {"replaces": old.prefix, "replaced_key_expires_at": time_or_none(ends_at)})
@@ -131,9 +132,14 @@ def list_keys(id_or_name: str, as_json: bool) -> None:
 def revoke(id_or_prefix: str) -> None:
     """End a key for good. Running processes refuse it within a second or two."""
     with administration() as admin:
-        found = admin.store.find_key(id_or_prefix)
+        found = admin.store.find_key(_named(id_or_prefix))
         revoked = revoke_key(admin, found)
     click.echo(f"{found.prefix}… {'is revoked' if revoked else 'was revoked before'}")
+
+
+def _named(id_or_prefix: str) -> str:
+    """Whoever holds the key may give the whole of it; only its beginning is known here, and none of it is repeated."""
+    return id_or_prefix[:SHOWN_OF_KEY] if id_or_prefix.startswith(KEY_PREFIX) else id_or_prefix
 
 
 def _show(issued: IssuedKey, as_json: bool, more: dict[str, str | None] | None = None) -> None:

@@ -22,7 +22,7 @@ from app.domain.changes import Actor, LostRace
 from app.domain.time_ordered_ids import RANDOM_BITS, time_ordered_uuid
 from app.lifecycle.compare_books import BookComparison
 from app.lifecycle.ports import Ports
-from app.lifecycle.traders import Administration, KeyHasEnded
+from app.lifecycle.traders import SHOWN_OF_KEY, Administration, KeyHasEnded
 from app.settings import DatabaseLogin, Settings, SettingsError
 from app.storage.traders import NameTaken, NoSuchKey, NoSuchTrader, PostgresTraders
 from app.storage.transaction import Database, DatabaseUnavailable
@@ -95,7 +95,10 @@ def command(run: Callable[P, R]) -> Callable[P, R]:
         except NoSuchTrader as error:
             raise _wrong(f"there is no trader {error}; `trader list` shows them") from None
         except NoSuchKey as error:
-            raise _wrong(f"no key, or more than one, is or begins with {error}: give its id") from None
+            raise _wrong(
+                f"no key, or more than one, has the id or the first {SHOWN_OF_KEY} characters {error}: "
+                "`key list` shows both"
+            ) from None
         except KeyHasEnded as error:
             raise _wrong(f"the key {error}… has ended, so there is nothing to rotate: create a new one") from None
         except NameTaken as error:

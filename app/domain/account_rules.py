@@ -15,7 +15,7 @@ from app.domain.acceptance import (
 )
 from app.domain.denials import Denial
 from app.domain.money import ZERO, plain
-from app.domain.orders import Side
+from app.domain.orders import OrderType, Side
 
 _CENT = Decimal("0.01")
 
@@ -31,10 +31,20 @@ def cash_is_enough(terms: OrderTerms, view: AcceptanceView) -> Denial | None:
     return Denial(
         "INSUFFICIENT_FUNDS",
         f"Insufficient funds for {money_up(needed)} order; available: {money_down(available)}.",
-        f"Buy at most {_units(max(available, ZERO), price, view)} at this price, or free cash by cancelling an order.",
+        _what_is_affordable(terms, view, price, available),
         "quantity",
         numbers={"needed": plain(needed), "available": plain(available), "unit_cost": plain(price)},
     )
+
+
+def _what_is_affordable(terms: OrderTerms, view: AcceptanceView, price: Decimal, available: Decimal) -> str:
+    units, reckoned = _units(max(available, ZERO), price, view), ""
+    if terms.order_type is not OrderType.LIMIT:
+        of = "the last ask" if terms.order_type is OrderType.MARKET else "the trigger"
+        reckoned = f" (reckoned at {plain(price)} a unit: {of}, the price collar and the commission)"
+    if units == "0":
+        return f"The buying power is not enough for one lot{reckoned}: free cash by cancelling an order."
+    return f"Buy at most {units}{reckoned or ' at this price'}, or free cash by cancelling an order."
 
 
 def shares_are_enough(terms: OrderTerms, view: AcceptanceView) -> Denial | None:

@@ -79,8 +79,8 @@ def is_no_duplicate(terms: OrderTerms, view: AcceptanceView) -> Denial | None:
 def is_no_wash_trade(terms: OrderTerms, view: AcceptanceView) -> Denial | None:
     """It does not reach an order of the same venue account that rests on the other side.
 
-    A LIMIT reaches as far as its price, a MARKET order as far as the last quote; a STOP waits, so it reaches nothing
-    yet.
+    A LIMIT reaches as far as its price, a MARKET order as far as the last quote; a STOP waits and reaches nothing yet,
+    unless the last quote is at its trigger or beyond it: then it is a MARKET order.
     """
     resting, reach = view.resting, _reach(terms, view)
     if resting is None or reach is None:
@@ -106,6 +106,10 @@ def is_no_wash_trade(terms: OrderTerms, view: AcceptanceView) -> Denial | None:
 
 
 def _reach(terms: OrderTerms, view: AcceptanceView) -> Decimal | None:
-    if terms.order_type is OrderType.STOP:
-        return None
-    return terms.price if terms.order_type is OrderType.LIMIT else reference_price(terms.side, view)
+    if terms.order_type is OrderType.LIMIT:
+        return terms.price
+    quoted = reference_price(terms.side, view)
+    if terms.order_type is OrderType.STOP and quoted is not None and terms.price is not None:
+        reached = quoted >= terms.price if terms.side is Side.BUY else quoted <= terms.price
+        return quoted if reached else None
+    return quoted if terms.order_type is OrderType.MARKET else None

@@ -352,5 +352,17 @@ def lose_outcome(
             return TryAgain(at, reason)
         case GiveUp():
             record.happened(happened.OutcomeLost(now, reason=reason, retry_at=now, refused=refused))
-            record.happened(happened.RetriesSpent(now, reason=reason, look_again_at=look_again_at(record.order, now)))
+            spent = _for_a_person(record.order, reason)
+            record.happened(happened.RetriesSpent(now, reason=spent, look_again_at=look_again_at(record.order, now)))
             return Settled()
+
+
+def _for_a_person(order: Order, reason: Reason) -> Reason:
+    """What a person has to know who decides about an order without automatic retries."""
+    if order.attempts == order.attempts_before:
+        known = "It was not sent: the venue could not be asked whether it has it."
+    else:
+        sent = order.attempts - order.attempts_before
+        times = "once" if sent == 1 else f"{sent} times"
+        known = f"It was sent {times}, and nobody knows whether the venue has it."
+    return Reason(reason.code, f"{reason.message} {known} Retry asks the venue first; it may still be executed.")

@@ -23,6 +23,7 @@ _NAMES = {
     "order.executed": "order.executed",
     "order.filled": "order.filled",
     "order.recovered": "order.recovered",
+    "order.in_doubt": "order.in_doubt",
     "order.rejected": "order.failed",
     "order.needs_attention": "order.failed",
 }

@@ -4,6 +4,7 @@ as good as a slow hash and costs nothing."""
 from __future__ import annotations
 
 import hmac
+import re
 import threading
 import time
 from collections.abc import Mapping
@@ -15,6 +16,7 @@ from uuid import UUID
 from app.storage.transaction import Call, Database, Statement
 
 KEY_PREFIX = "sk_"
+_WHOLE_KEY = re.compile(rf"{KEY_PREFIX}[A-Za-z0-9_-]{{43}}")
 CACHE_SECONDS = 1.0
 """A revoked key is refused at the latest this long after; most requests then need no look-up."""
 MOST_CACHED = 10_000
@@ -38,6 +40,11 @@ TAKE_NONCE = Statement(
     INSERT INTO request_nonces (key_id, trader_id, nonce, expires_at) VALUES ($1, $2, $3, $4)
     ON CONFLICT (key_id, nonce) DO NOTHING RETURNING true""",
 )
+
+
+def has_api_key(text: str) -> bool:
+    """Whether a whole API key stands in it, valid or not."""
+    return _WHOLE_KEY.search(text) is not None
 
 
 @dataclass(frozen=True, slots=True)

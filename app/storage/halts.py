@@ -122,8 +122,11 @@ class PostgresHalts:
         return from_row(rows[0])
 
     def active(self, scope: HaltScope, trader_id: UUID | None, symbol: str | None) -> Halt | None:
-        """The active halt of exactly this."""
-        rows = self._database.read(Call(ACTIVE_TWIN, [scope, trader_id, symbol]), settings=self._settings)
+        """The active halt of exactly this. Raises NoSuchTarget."""
+        with self._database.transaction(self._settings) as transaction:
+            if not transaction.fetch(Call(TARGET_EXISTS, [trader_id, symbol]))[0][0]:
+                raise NoSuchTarget(symbol or str(trader_id))
+            rows = transaction.fetch(Call(ACTIVE_TWIN, [scope, trader_id, symbol]))
         return from_row(rows[0]) if rows else None
 
     def halts(self, limit: int) -> Sequence[Halt]:

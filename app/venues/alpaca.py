@@ -369,7 +369,10 @@ class AlpacaVenue:
             return OutcomeUnknown("VENUE_UNAUTHORIZED", "The venue did not accept our credentials.", evidence)
         if status >= 500 or status == 408:
             return OutcomeUnknown(
-                "VENUE_ERROR", "The venue has a problem of its own.", evidence, self._retry_after(answer)
+                "VENUE_ERROR",
+                f"The venue has a problem of its own (HTTP {status}).",
+                evidence,
+                self._retry_after(answer),
             )
         if status < 300:
             return OutcomeUnknown(UNREADABLE, "The venue's answer could not be read.", evidence)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
 
 import pytest
 
@@ -163,3 +164,63 @@ def test_a_key_in_the_wrong_field_is_kept_nowhere(house: House, ann: Client) -> 
         assert answer.status_code == 422 and ann.key[:12].lower() not in answer.text.lower()
     rows = house.rows("SELECT l::text FROM execution_logs l WHERE trader_id = %s", ann.trader_id)
     assert not [text for (text,) in rows if ann.key[:12].lower() in text.lower()]
+
+
+@pytest.mark.parametrize(
+    ("terms", "reaches"),
+    [
+        ({"order_type": "LIMIT", "price": "150.40"}, True),
+        ({"order_type": "LIMIT", "price": "150.39"}, False),
+        ({"order_type": "MARKET", "price": None}, False),  # as far as the ask, 150.3
+        ({"order_type": "STOP", "price": "150.40"}, False),  # it waits
+    ],
+)
+def test_an_order_that_would_meet_ones_own_resting_order_is_refused(
+    house: House, ann: Client, terms: dict[str, Any], reaches: bool
+) -> None:
+    house.hold(ann, "AAPL", "100", "100")
+    house.quote("AAPL", "150.2", "150.3")
+    resting = ann.order(side="SELL", price="150.40")
+    answer = ann.submit(**terms)
+    if not reaches:
+        assert answer.status_code == 201
+        return
+    problem = problem_of(answer, 422, "WASH_TRADE")
+    assert resting["id"] in problem["detail"]
+    assert problem["errors"][0]["numbers"] == {"resting_price": "150.4", "reach": terms["price"].rstrip("0")}
+
+
+@pytest.mark.parametrize("order_type", ["MARKET", "STOP"])
+def test_a_stop_whose_trigger_is_reached_meets_what_a_market_order_meets(
+    house: House, ann: Client, order_type: str
+) -> None:
+    house.hold(ann, "AAPL", "100", "100")
+    house.quote("AAPL", "150.2", "150.4")
+    ann.order(side="SELL", price="150.40")
+    price = "150.30" if order_type == "STOP" else None
+    problem_of(ann.submit(order_type=order_type, price=price), 422, "WASH_TRADE")
+
+
+def test_a_sell_stop_whose_trigger_is_reached_meets_ones_own_bid(house: House, ann: Client) -> None:
+    house.hold(ann, "AAPL", "100", "100")
+    house.quote("AAPL", "150.2", "150.4")
+    ann.order(price="150.20")
+    problem_of(ann.submit(side="SELL", order_type="STOP", price="150.30"), 422, "WASH_TRADE")
+    assert ann.submit(side="SELL", order_type="STOP", price="150.10").status_code == 201
+
+
+@pytest.mark.parametrize("whose", ["account", "trader"])
+def test_whose_order_it_would_meet_is_not_told_when_it_is_another_traders(
+    settings: Settings, whose: Literal["account", "trader"]
+) -> None:
+    with running(replace(settings, wash_trades_of=whose)) as house:
+        ann, bob = house.trader("Ann"), house.trader("Bob")
+        house.hold(bob, "AAPL", "100", "100")
+        house.quote("AAPL", "150.2", "150.4")
+        resting = bob.order(side="SELL", price="150.40")
+        answer = ann.submit(price="150.40")
+        if whose == "trader":
+            assert answer.status_code == 201
+            return
+        problem = problem_of(answer, 422, "WASH_TRADE")
+        assert resting["id"] not in str(problem) and str(bob.trader_id) not in str(problem)

@@ -91,7 +91,7 @@ def test_a_key_is_made_and_revoked(console: Console, actions: Actions) -> None:
 def test_a_key_is_rotated_and_the_old_one_ends_after_the_overlap(console: Console, actions: Actions) -> None:
     made = console.trader()
     trader_id, old = made["trader_id"], made["api_key"]
-    new = console.ok("key", "rotate", old[:11], "--overlap", "2h", "--json").json
+    new = console.ok("key", "rotate", old, "--overlap", "2h", "--json").json  # whoever holds it has the whole of it
     assert new["scopes"] == ["trade", "read"]
     assert new["replaces"] == old[:11]
     assert new["api_key"] != old
@@ -126,6 +126,23 @@ def test_a_key_that_signs_is_made_from_a_public_key_and_nothing_else(console: Co
         said = console.run(*create, str(tmp_path / wrong))
         assert (said.status, said.out) == (2, "")
         assert says in said.err
+
+
+def test_no_more_of_a_key_than_its_beginning_is_repeated(console: Console) -> None:
+    unknown = f"sk_{'k' * 43}"
+    said = console.run("key", "revoke", unknown)
+    assert said.status == 1
+    assert "sk_kkkkkkkk:" in said.err and unknown[:12] not in said.err
+
+
+def test_a_symbol_is_halted_and_resumed_in_any_case(console: Console) -> None:
+    console.sql(
+        "worker",
+        "INSERT INTO instruments (symbol, venue, name, status, tick_size, lot_size, updated_at) "
+        "VALUES ('AAPL', 'simulator', 'Apple', 'ACTIVE', 0.01, 1, now())",
+    )
+    assert "AAPL is now HALTED" in console.ok("halt", "on", "--symbol", "aapl").out
+    assert "AAPL is now ACTIVE" in console.ok("halt", "off", "--symbol", "aapl").out
 
 
 def test_a_trader_is_halted_and_resumed(console: Console, actions: Actions) -> None:
@@ -172,14 +189,15 @@ def test_everything_is_halted_and_resumed(console: Console) -> None:
         (["key", "create", "--trader", "Ann", "--scope", "root"], 2, "root"),
         (["key", "create", "--trader", "Ann", "--scopes", "trade,root"], 2, "root is no scope"),
         (["key", "create", "--trader", "Ann", "--scopes", ","], 2, "is no scope"),
-        (["key", "rotate", "sk_nothing"], 1, "give its id"),
+        (["key", "rotate", "sk_nothing"], 1, "`key list` shows both"),
         (["key", "rotate", "sk_nothing", "--overlap", "a day"], 2, "is no duration"),
         (["key", "create", "--trader", "Ann", "--expires", "tomorrow"], 2, "is no time"),
         (["key", "create", "--trader", "Ann", "--expires", "2099-01-01"], 2, "no offset"),
         (["key", "create", "--trader", "Ann", "--expires", "2020-01-01T00:00:00Z"], 2, "has passed"),
-        (["key", "revoke", "sk_nothing"], 1, "give its id"),
-        (["key", "revoke", "' OR true --"], 1, "give its id"),
+        (["key", "revoke", "sk_nothing"], 1, "`key list` shows both"),
+        (["key", "revoke", "' OR true --"], 1, "`key list` shows both"),
         (["halt", "on", "--symbol", "NOPE"], 1, "nothing was halted"),
+        (["halt", "off", "--symbol", "NOPE"], 1, "nothing was lifted"),
         (["halt", "on", "--symbol", "AAPL", "--trader", "Ann"], 2, "not both"),
         (["halt", "off", "--trader", "nobody"], 1, "there is no trader nobody"),
         (["report", "executions", "--trader", "nobody"], 1, "there is no trader nobody"),

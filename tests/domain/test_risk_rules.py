@@ -257,8 +257,16 @@ BOUNDS = [
     case("MARKET reaches the ask", MARKET, replace(VIEW, resting=RestingOrder(Decimal("100.01"), ORDER_ID)),
          "WASH_TRADE"),
     case("MARKET reaches no further", MARKET, replace(VIEW, resting=RestingOrder(Decimal("100.02"), ORDER_ID))),
-    case("STOP reaches nothing yet", replace(STOP, price=Decimal(90)),
+    case("a STOP that waits reaches nothing", replace(STOP, price=Decimal("100.02")),
          replace(RICH, resting=RestingOrder(Decimal(1), ORDER_ID))),
+    case("a STOP whose trigger is reached is a MARKET order", replace(STOP, price=Decimal("100.01")),
+         replace(RICH, resting=RestingOrder(Decimal("100.01"), ORDER_ID)), "WASH_TRADE"),
+    case("a STOP whose trigger is reached reaches no further", replace(STOP, price=Decimal("100.01")),
+         replace(RICH, resting=RestingOrder(Decimal("100.02"), ORDER_ID))),
+    case("a SELL STOP whose trigger is reached", replace(SELL, order_type=OrderType.STOP, price=Decimal("99.99")),
+         replace(RICH, resting=RestingOrder(Decimal("99.99"), ORDER_ID)), "WASH_TRADE"),
+    case("a SELL STOP that waits", replace(SELL, order_type=OrderType.STOP, price=Decimal("99.98")),
+         replace(RICH, resting=RestingOrder(Decimal("99.99"), ORDER_ID))),
 ]  # fmt: skip
 
 
@@ -305,7 +313,7 @@ def test_what_can_be_bought_is_told_in_whole_lots_and_nothing_is_no_negative_amo
     assert "available: $0.00." in denial.message
     overdrawn = replace(VIEW, account=Account(an_order().trader_id, "USD", Decimal(0), Decimal(5)))
     (denial,) = denials(TERMS, overdrawn)
-    assert "available: -$5.00." in denial.message and "at most 0 " in denial.suggestion
+    assert "available: -$5.00." in denial.message and "not enough for one lot" in denial.suggestion
     lots = replace(VIEW, account=Account(an_order().trader_id, "USD", Decimal(950), Decimal(0)))
     (denial,) = denials(TERMS, replace(lots, instrument=quoted(lot_size=Decimal(5))))
     assert "at most 5 " in denial.suggestion
