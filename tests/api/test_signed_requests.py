@@ -19,6 +19,7 @@ from werkzeug.test import TestResponse
 
 from app.lifecycle.traders import create_key
 from app.settings import PROJECT_ROOT
+from app.web import SERVING
 from tests.api.house import LIMIT_ORDER, Client, House, problem_of
 
 Sign = Callable[..., dict[str, str]]
@@ -182,3 +183,11 @@ def test_a_key_that_does_not_sign_costs_no_nonce(house: House, ann: Client) -> N
     ann.get("/account")
     # looked up once, and two reads; each is a setting and a statement
     assert house.database.counted.statements - before <= 6
+
+
+def test_a_wrong_signature_is_a_failed_sign_in(house: House, signer: Client, sign: Sign) -> None:
+    counted = house.flask.extensions[SERVING].sign_ins
+    before = counted.failed
+    forged = sign(Ed25519PrivateKey.generate(), "POST", "/api/v1/orders", ORDER, {"Idempotency-Key": "forged"})
+    problem_of(_submit(signer, forged), 401, "SIGNATURE_INVALID")
+    assert counted.failed == before + 1

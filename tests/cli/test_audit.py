@@ -292,6 +292,20 @@ def test_the_proof_of_one_order_holds_offline_and_shows_that_the_log_is_still_th
         assert signed.verifier(*verify).returncode == 1, forged
 
 
+def test_a_proof_of_a_log_that_became_shorter_is_told_by_a_kept_checkpoint(signed: Signed, ann: Client) -> None:
+    signed.export()
+    order = ann.order()
+    signed.sign()
+    proof = signed.stick / "order.json"
+    signed.console.ok("audit", "prove", order["id"], "--output", str(proof))
+    ann.order()
+    signed.sign()
+    shutil.copy(signed.folder.days()[-1], signed.stick / "kept.txt")
+    verified = signed.verifier("--proof", "order.json", "--keys", "verification-keys", "--checkpoints", "kept.txt")
+    assert verified.returncode == 1
+    assert "the log became shorter" in verified.stderr
+
+
 def test_an_order_that_is_not_signed_yet_is_not_proved(signed: Signed, ann: Client) -> None:
     order = ann.order()
     said = signed.console.run("audit", "prove", order["id"])
@@ -318,3 +332,6 @@ def test_a_stranger_can_follow_the_steps_of_the_documentation(signed: Signed) ->
     assert tampered.returncode == 1 and tampered.stdout.rstrip().endswith("IT DOES NOT HOLD")
     for said in ("row 3: it says that it is row 4", "was signed, the export has"):
         assert said in tampered.stderr, said
+    assert f"over {len(lines) - 2} rows" in tampered.stdout, (
+        "how many were signed is told however many findings there are"
+    )
