@@ -94,7 +94,7 @@ class OrderStore(Protocol):
         ...
 
     def order_at_venue(self, venue_order_id: str) -> UUID | None:
-        """Our order that a further order of the venue's belongs to: the other exit of a pair, a replaced one."""
+        """Whose order of ours an order of the venue is: also the other exit of a pair, or one that was replaced."""
         ...
 
     def look_at_live_orders(self, now: datetime) -> int:

@@ -59,6 +59,7 @@ from app.lifecycle.send import (
     forbids_sending,
     found_after_end,
     lose_outcome,
+    remember_other_orders,
     remember_venue_order,
     start_sending,
 )
@@ -189,9 +190,11 @@ def take_over(
         record.happened(event, execution=execution, venue_at=report.updated_at)
     after = record.order
     if order.is_closed:
+        remember_other_orders(record, report)
         return _after_end(record, report)
     if after.is_closed:
         remember_venue_order(record, report)
+        remember_other_orders(record, report)
         if _leaves_something_standing(order, after, report, executions, known):
             record.alarm("LATE_FILL", "With what had been replaced all of it is executed; what stands is cancelled.")
             record.bookkeeping(stray_due_at=record.now)

@@ -236,7 +236,7 @@ def _apply(ports: Ports, record: Record, number: int, answer: SubmitAnswer, held
         case Accepted(report):
             if order.is_closed:
                 found_after_end(record, report)
-                _remember_other_orders(record, report)
+                remember_other_orders(record, report)
                 return Settled()
             try:
                 for event in adopt(order, report, (), held.known, record.now, found_by_asking=False):
@@ -245,7 +245,7 @@ def _apply(ports: Ports, record: Record, number: int, answer: SubmitAnswer, held
                 contradicted(record, nonsense)
                 return _in_doubt(ports, record, Reason(NONSENSE, str(nonsense)), latest=latest)
             remember_venue_order(record, report)
-            _remember_other_orders(record, report)
+            remember_other_orders(record, report)
             if record.order.is_leaving_venue:
                 record.bookkeeping(due_at=record.now)
                 return TryAgain(record.now, Reason("CANCEL_WANTED", "The cancel goes out now."))
@@ -284,7 +284,7 @@ def contradicted(record: Record, nonsense: Nonsense) -> None:
         record.halt_trader(nonsense.code, f"order {record.order.id}: {nonsense}")
 
 
-def _remember_other_orders(record: Record, report: OrderReport) -> None:
+def remember_other_orders(record: Record, report: OrderReport) -> None:
     """The stream, which may have told of the acceptance or even the end first, does not name a pair's other exit."""
     unknown = set(report.ids) - record.order.venue_ids
     if unknown and record.order.venue_order_id in report.ids:

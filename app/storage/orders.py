@@ -69,9 +69,15 @@ EXITS_BEYOND_POSITION = Statement(
     WHERE p.reserved_quantity > p.quantity AND p.reserved_quantity > 0 AND o.parent_id IS NOT NULL AND o.side = 'SELL'
     AND o.due_at IS NOT NULL AND o.cancel_requested_at IS NULL ORDER BY o.created_at LIMIT 100""",
 )
+# By the id that stands for an order, too: that may be the stop of a pair, which bears a client id of the venue's. The
+# unique key begins with the venue.
 AT_VENUE = Statement(
     "order_at_venue",
-    "SELECT id FROM orders WHERE other_venue_orders <> '{}' AND other_venue_orders @> ARRAY[$1::text] LIMIT 1",
+    """SELECT id FROM orders WHERE other_venue_orders <> '{}' AND other_venue_orders @> ARRAY[$1::text]
+    UNION ALL
+    SELECT o.id FROM (SELECT DISTINCT venue FROM instruments) v
+        CROSS JOIN LATERAL (SELECT id FROM orders WHERE venue = v.venue AND venue_order_id = $1::text LIMIT 1) o
+    LIMIT 1""",
 )
 # In order, or a LIMIT makes a scan of all orders look cheap to the planner, who takes a third of them for strays.
 STRAYS = Statement(

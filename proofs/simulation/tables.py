@@ -256,7 +256,11 @@ class Tables:
         return [row for _, row in sorted(found, key=lambda each: each[0])[:100]]
 
     def _order_at_venue(self, _: Take, venue_order_id: str) -> list[Row]:
-        return [(order["id"],) for order in self.orders.values() if venue_order_id in order["other_venue_orders"]][:1]
+        return [
+            (order["id"],)
+            for order in self.orders.values()
+            if venue_order_id in order["other_venue_orders"] or venue_order_id == order["venue_order_id"]
+        ][:1]
 
     def _look_at_live_orders(self, take: Take, now: datetime) -> list[Row]:
         live = [order for order in self.orders.values()

@@ -147,6 +147,33 @@ def test_a_stop_is_heard_by_its_own_name_when_it_has_just_come_to_stand_for_the_
     assert (heard.filled_quantity, heard.alarm_code) == (Decimal(40 + profit_taken), None)
 
 
+def test_what_a_stop_sells_that_stands_for_the_pair_is_heard_from_the_stream(house: House) -> None:
+    _, pair = standing(house)
+    stop = house.venue.trigger(str(pair.id))
+    house.listen()
+    house.sweep(16)
+    assert house.order(pair.id).venue_order_id == stop.venue_order_id
+    house.venue.fill_stop(str(pair.id), Decimal(60), Decimal("139.5"))
+    house.listen()
+    assert house.order(pair.id).filled_quantity == 60
+
+
+def test_a_pair_that_has_ended_before_anybody_asked_for_its_stop_knows_it(house: House) -> None:
+    """Whatever the venue says of the stop later is about an order of ours."""
+    _, (pair,) = entered(house)
+    house.advance(pair.id)
+    # as where the stream told of the acceptance, and the answer was lost
+    house.sql_as_worker(
+        "UPDATE orders SET other_venue_orders = '{}', version = version + 1 WHERE id = %s RETURNING 1", pair.id
+    )
+    stop = house.venue.trigger(str(pair.id))
+    house.venue.fill_stop(str(pair.id), HUNDRED, Decimal("139.5"))
+    house.sweep(40)
+    ended = house.order(pair.id)
+    assert (ended.status, ended.alarm_code) == ("FILLED", None)
+    assert stop.venue_order_id in ended.venue_ids
+
+
 def test_a_stop_for_more_than_the_pair_is_alarmed(house: House) -> None:
     _, pair = standing(house)
     stop = house.venue.trigger(str(pair.id))
