@@ -197,11 +197,12 @@ def _owners(ours: OurLedger, venue: VenueLedger) -> Mapping[str, UUID]:
     """Venue order id -> our order: by the client order id, which other terms give a number behind it, or because our
     order names it (the other part of a pair has an id that the venue has made).
     """
-    named = {
-        venue_id: order.id
+    named = {venue_id: order.id for order in ours.orders.values() for venue_id in order.other_venue_orders}
+    # The part that the venue named may have come to stand for the pair; then the other one is the order's by its name.
+    named |= {
+        order.venue_order_id: order.id
         for order in ours.orders.values()
-        for venue_id in (order.venue_order_id, *order.other_venue_orders)
-        if venue_id is not None
+        if order.venue_order_id is not None and order.other_venue_orders
     }
     by_client_id = {one.id: _uuid(one.client_order_id[:36]) for one in venue.orders}
     return named | {venue_id: owner for venue_id, owner in by_client_id.items() if owner in ours.orders}

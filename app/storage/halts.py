@@ -123,7 +123,7 @@ class PostgresHalts:
 
     def active(self, scope: HaltScope, trader_id: UUID | None, symbol: str | None) -> Halt | None:
         """The active halt of exactly this. Raises NoSuchTarget."""
-        with self._database.transaction(self._settings) as transaction:
+        with self._database.transaction(self._as(trader_id)) as transaction:
             if not transaction.fetch(Call(TARGET_EXISTS, [trader_id, symbol]))[0][0]:
                 raise NoSuchTarget(symbol or str(trader_id))
             rows = transaction.fetch(Call(ACTIVE_TWIN, [scope, trader_id, symbol]))

@@ -212,6 +212,16 @@ def test_a_pair_of_which_one_part_was_filled_and_the_other_cancelled_agrees() ->
     assert books.compared().differences == []
 
 
+def test_a_pair_whose_second_part_stands_for_it_agrees() -> None:
+    """The venue named that part; the order is tied to it, and names the first one, which bears the order's name."""
+    books = Books()
+    named_by_us = books.order.venue_order_id
+    assert named_by_us is not None
+    books.order = replace(books.order, venue_order_id="V2", other_venue_orders=[named_by_us])
+    books.venue_orders.append(VenueOrder("V2", "made by the venue", "canceled", Decimal(2), Decimal(0)))
+    assert not {"orphans", "wrong_ends", "missing_fills", "invented_fills"} & set(books.compared().counters())
+
+
 @pytest.mark.parametrize("end", ["CANCELLED", "REJECTED"])
 def test_an_order_that_ended_between_its_old_terms_and_its_new_ones_agrees(end: str) -> None:
     books = Books()
