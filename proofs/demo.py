@@ -24,10 +24,10 @@ from rich.table import Table
 
 from local.cannot_start import CannotStart
 from local.stack import CreatedTrader, LocalStack
-from proofs.demo_orders import SEED, Intent, Plan, choose, plans, request_body
+from proofs.demo_orders import SEED, Intent, Plan, Target, choose, plans, request_body
 from proofs.ledgers import Comparison, compare
 from proofs.our_ledger import read_our_ledger
-from proofs.trader_client import Json, Refused, TraderClient
+from proofs.trader_client import Json, Refused, Submitted, TraderClient
 from proofs.venue_ledger import SimulatorControl
 
 ORDERS = 200
@@ -39,6 +39,8 @@ AGREE_SECONDS = 20.0
 """How long both ledgers may take to agree once every order has ended: a look-up of what the stream dropped."""
 PRESS_AFTER_SECONDS = 0.3
 """From the event that an order needs attention to the press on retry."""
+OWN_ORDER_SECONDS = 0.3
+"""Between two tries of an order that one's own resting order is in the way of."""
 
 # The simulator executes nothing later than 4 s after it was sent (late_accept), so 6 s is a bound it keeps. With the
 # default of 30 the proof that a cancelled order never arrived would take most of the demonstration's time.
@@ -157,12 +159,22 @@ class Demonstration:
             await asyncio.sleep(plan.pause_seconds)
             held = (await client.get("positions"))["data"] if plan.sells else []
             target = choose(plan, held)
-            quote = await client.get(f"quotes/{target.symbol}")
-            submitted = await client.submit(request_body(plan, target, quote, self._ticks[target.symbol]))
+            submitted = await self._submit(client, plan, target)
             if self._acknowledged in self._milestones:
                 self._milestones[self._acknowledged].set()
             if plan.intent is Intent.CANCEL:
                 self._do(self._cancel(client, submitted.order_id, plan))
+
+    async def _submit(self, client: TraderClient, plan: Plan, target: Target) -> Submitted:
+        """Submit at the prices of now. Where an order of the trader's own stands in the way, wait until it has gone."""
+        while True:
+            quote = await client.get(f"quotes/{target.symbol}")
+            try:
+                return await client.submit(request_body(plan, target, quote, self._ticks[target.symbol]))
+            except Refused as refused:
+                if refused.code != "WASH_TRADE":
+                    raise
+            await asyncio.sleep(OWN_ORDER_SECONDS)
 
     async def _cancel(self, client: TraderClient, order_id: UUID, plan: Plan) -> None:
         if plan.confirmed_first:
