@@ -21,7 +21,7 @@ halt = AppGroup("halt", help="Stop and resume trading.")
 
 def _options(run: Callable[..., Any]) -> Callable[..., Any]:
     run = click.option("--reason", default="", help="Why; goes into the audit log.")(run)
-    run = click.option("--symbol", help="This symbol only.")(run)
+    run = click.option("--symbol", type=str.upper, metavar="SYMBOL", help="This symbol only.")(run)
     return click.option("--trader", "id_or_name", help="This trader only: id or name.")(run)
 
 
@@ -32,7 +32,6 @@ def _options(run: Callable[..., Any]) -> Callable[..., Any]:
 def on(id_or_name: str | None, symbol: str | None, reason: str, cancel_exits: bool) -> None:
     """Refuse new orders, send nothing any more, cancel what is open."""
     scope, trader = _target(id_or_name, symbol)
-    symbol = _upper(symbol)
     with _desk() as desk:
         try:
             made, new = impose(
@@ -50,7 +49,6 @@ def on(id_or_name: str | None, symbol: str | None, reason: str, cancel_exits: bo
 def off(id_or_name: str | None, symbol: str | None, reason: str) -> None:
     """Lift that halt. Others that cover the same orders stay."""
     scope, trader = _target(id_or_name, symbol)
-    symbol = _upper(symbol)
     with _desk() as desk:
         try:
             active = desk.store.active(scope, trader.id if trader else None, symbol)
@@ -74,10 +72,6 @@ def _target(id_or_name: str | None, symbol: str | None) -> tuple[HaltScope, Stor
         return (HaltScope.GLOBAL if symbol is None else HaltScope.SYMBOL), None
     with administration() as admin:
         return HaltScope.TRADER, admin.store.find(id_or_name)
-
-
-def _upper(symbol: str | None) -> str | None:
-    return None if symbol is None else symbol.upper()
 
 
 def _name(trader: StoredTrader | None, symbol: str | None) -> str:

@@ -99,8 +99,7 @@ READ_FOR_ACCEPTANCE = Statement(
             AND $4 = 'BUY'
             AND (t.max_position_value IS NOT NULL OR t.max_position_quantity IS NOT NULL OR p.quantity < 0)) b
     LEFT JOIN LATERAL resting_against(
-        $2, CASE $4 WHEN 'BUY' THEN CASE WHEN $7 <> 'STOP' OR i.ask >= $8 THEN 'SELL' END
-            ELSE CASE WHEN $7 <> 'STOP' OR i.bid <= $8 THEN 'BUY' END END,
+        $2, CASE $4 WHEN 'BUY' THEN 'SELL' ELSE 'BUY' END,
         CASE WHEN i.confirmed_at >= $10::timestamptz THEN CASE $4 WHEN 'BUY' THEN i.bid ELSE i.ask END END,
         $1, $11::boolean) r ON true
     WHERE a.trader_id = $1""",
