@@ -127,6 +127,14 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         seeds=800,
     ),
     Safeguard(
+        "withdrawn terms are not sent (I4)",
+        "an order in doubt sent again on terms that the trader has changed since",
+        "app/domain/reconciliation.py",
+        "    if order.refused_at is not None or order.amend_requested_at is not None:",
+        "    if order.refused_at is not None:",
+        tests=("tests/lifecycle/test_amending.py",),
+    ),
+    Safeguard(
         "uniqueness kinds (I5)",
         "trusting a venue to refuse what it would take as a new order",
         "app/domain/reconciliation.py",
@@ -302,7 +310,7 @@ SAFEGUARDS: tuple[Safeguard, ...] = (
         "exits claim what they protect",
         "one purchase given to two exits",
         "app/lifecycle/record.py",
-        "        self._changes.order = entry.watched(covered_quantity=entry.filled_quantity)\n",
+        "        self._changes.order = entry.watched(covered_quantity=covered)\n",
         "",
         tests=(_EXITS,),
     ),

@@ -80,7 +80,7 @@ def is_no_wash_trade(terms: OrderTerms, view: AcceptanceView) -> Denial | None:
     """It does not reach an order of the same venue account that rests on the other side.
 
     A LIMIT reaches as far as its price, a MARKET order as far as the last quote; a STOP waits and reaches nothing yet,
-    unless the last quote is at its trigger or beyond it: then it is a MARKET order.
+    unless the last quote, a fresh one, is at its trigger or beyond it: then it is a MARKET order.
     """
     resting, reach = view.resting, _reach(terms, view)
     if resting is None or reach is None:
@@ -110,6 +110,8 @@ def _reach(terms: OrderTerms, view: AcceptanceView) -> Decimal | None:
         return terms.price
     quoted = reference_price(terms.side, view)
     if terms.order_type is OrderType.STOP and quoted is not None and terms.price is not None:
+        if not view.quote_is_fresh:
+            return None  # nobody knows where the market is, and a protective stop must not be refused for a guess
         reached = quoted >= terms.price if terms.side is Side.BUY else quoted <= terms.price
         return quoted if reached else None
     return quoted if terms.order_type is OrderType.MARKET else None

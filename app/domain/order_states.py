@@ -84,6 +84,9 @@ TRANSITIONS: dict[tuple[ExecutionState, type[OrderEvent]], ExecutionState] = {
     (S.QUEUED, happened.Amended): S.QUEUED,
     # the venue has cancelled what stood there; `Order.apply` closes the order when nothing is left
     (S.WORKING, happened.Amended): S.QUEUED,
+    # the venue is proven not to have it: what goes out instead has the new terms
+    (S.SENDING, happened.Amended): S.QUEUED,
+    (S.IN_DOUBT, happened.Amended): S.QUEUED,
     # -- executions: `Order.apply` closes the order when it is complete ------------------------------------------------
     (S.WORKING, happened.Filled): S.WORKING,
     (S.CANCELLING, happened.Filled): S.CANCELLING,

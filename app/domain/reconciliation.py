@@ -97,7 +97,9 @@ def _not_found(order: Order, capabilities: VenueCapabilities, now: datetime) -> 
         return AbsenceProven(not_founds) if proven else KeepAsking(not_founds, again_at)
     if order.execution_state not in (ExecutionState.IN_DOUBT, ExecutionState.SENDING):
         return KeepAsking(not_founds, max(again_at, look_again_at(order, now)))
-    if order.refused_at is not None:
+    if order.refused_at is not None or order.amend_requested_at is not None:
+        # nothing leaves on terms that are not wanted any more; the new ones have another client order id, which no
+        # venue takes for the same order, so whatever the venue refuses, they wait for the proof
         return AbsenceProven(not_founds) if proven else KeepAsking(not_founds, again_at)
     if capabilities.client_id_uniqueness is ClientIdUniqueness.PERMANENT or proven:
         return SendAgain()
@@ -302,7 +304,12 @@ def _time_in_force_ended(order: Order) -> Reason:
 
 
 def absence(order: Order, now: datetime) -> OrderEvent:
-    """The end of an order that is proven not to be at the venue and that somebody wanted gone."""
+    """What becomes of an order that is proven not to be at the venue and is not to be sent as it is.
+
+    It has ended where somebody wanted it gone; where other terms are wanted, it goes out on those.
+    """
+    if order.amend_requested_at is not None and order.cancel_requested_at is None and order.refused_at is None:
+        return amended(order, now)
     if order.refused_at is not None and order.cancel_requested_at is None:
         return happened.Rejected(now, reason=order.reason or Reason("VENUE_REJECTED", "The venue refused the order."))
     if order.abandoned_at is not None:

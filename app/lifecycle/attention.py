@@ -72,7 +72,9 @@ def abandon(
         record = Record(ports, held, actor)
         record.happened(happened.Abandoned(record.now, by=actor.name))
         needed = ports.venue_of(order.venue).capabilities.not_founds_needed
-        if order.not_founds >= needed and not order.is_known_at_venue:
+        # a venue that has said that it knows the client order id has the order, whatever it denies
+        has_said_so = order.is_known_at_venue or order.client_id_known_at is not None
+        if order.not_founds >= needed and not has_said_so:
             record.happened(absence(record.order, record.now))
             return Verdict(Ended(record.order), record.changes())
         return Verdict(AwaitingProof(record.order), record.changes())

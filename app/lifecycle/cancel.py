@@ -110,7 +110,11 @@ def send_cancel(ports: Ports, claimed: Order) -> Settled | None:
         if isinstance(answer, CancelTaken):
             if record.order.is_closed:
                 return Verdict(None, record.changes())  # a stray: what becomes of it is asked at once
-            if record.order.fence == claimed.fence:
+            now = record.order
+            still_to_leave = now.is_leaving_venue and now.venue_order_id == claimed.venue_order_id
+            # the stream may have told that it is cancelled before its own answer came: then that is settled, and what
+            # has been sent in its place has not been cancelled by it
+            if now.fence == claimed.fence and still_to_leave:
                 # the next step asks; only if the order still works there is it cancelled again
                 record.bookkeeping(cancel_sent_at=record.now, due_at=record.now + CONFIRM_AFTER)
             return Verdict(Settled(), record.changes())

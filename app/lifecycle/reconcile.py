@@ -121,7 +121,13 @@ def _settle(
 
 def _standing(order: Order) -> tuple[object, ...]:
     """What a decision about an order rests on, besides the venue's answer."""
-    return order.execution_state, order.venue_order_id, order.client_id_known_at, order.refused_at
+    return (
+        order.execution_state,
+        order.venue_order_id,
+        order.client_id_known_at,
+        order.refused_at,
+        order.amend_requested_at,
+    )
 
 
 def _intend(ports: Ports, record: Record, decision: Decision, held: Held) -> Next | Leaving:
@@ -138,6 +144,8 @@ def _intend(ports: Ports, record: Record, decision: Decision, held: Held) -> Nex
         case AbsenceProven(not_founds):
             record.bookkeeping(not_founds=not_founds)
             record.happened(absence(order, now))
+            if record.order.execution_state is ExecutionState.QUEUED:
+                return TryAgain(now, Reason("AMENDED", "It goes out with its new terms now."))
             return Settled()
         case StillUnknown(reason):
             if reason.code in (NONSENSE, UNREADABLE):  # it could be asked and gave this: not a failure on the way
@@ -317,6 +325,8 @@ def _hasten(record: Record) -> None:
 
 def _is_worse_than_limit(order: Order, report: OrderReport, execution: Execution) -> bool:
     limit = _limit(order)
+    if is_part(order, report) and not order.is_exit:
+        return False  # of what was replaced: it had the limit of then
     # of a pair the take profit alone has the limit, and it alone our client order id, whichever of both stands now
     is_ours = report.client_order_id == order.client_order_id and execution.venue_order_id == report.venue_order_id
     if limit is None or (order.is_exit_pair and not is_ours):

@@ -32,7 +32,7 @@ from app.domain.changes import (
 from app.domain.documents import Json, order_document, reason_document
 from app.domain.exits import exit_of
 from app.domain.halts import Halt, HaltScope
-from app.domain.money import plain
+from app.domain.money import ZERO, plain
 from app.domain.order_events import OrderEvent, Reason
 from app.domain.order_states import ExecutionState, OrderStatus
 from app.domain.orders import Order
@@ -246,15 +246,20 @@ class Record:
     # -- exits ---------------------------------------------------------------------------------------------------------
 
     def _place_exits(self) -> None:
-        """An entry has ended, or was filled late: what it bought and no exit covers yet is given to one, in here."""
+        """An entry has ended, or was filled late: what it bought and no exit covers yet is given to one, in here.
+
+        Venues take exits for whole units only; a fraction that was bought stays unprotected, and says so.
+        """
         entry = self._changes.order
         account, position = self._changes.account, self._changes.position
         if account is None or position is None:
             raise BooksNeeded
         bought = entry.filled_quantity - entry.covered_quantity
-        self._changes.order = entry.watched(covered_quantity=entry.filled_quantity)
-        quantity = min(bought, position.available_quantity)
-        if quantity <= 0:
+        to_protect = max(min(bought, position.available_quantity), ZERO)
+        quantity = to_protect // 1
+        covered = entry.filled_quantity - (to_protect - quantity)
+        self._changes.order = entry.watched(covered_quantity=covered)
+        if not quantity:
             return  # what was bought has covered an oversold position: nothing is left to protect
         self._books_changed = True
         number = entry.log_seq + len(self._changes.children)

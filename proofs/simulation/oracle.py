@@ -143,6 +143,8 @@ class Oracle:
         self._attempted[order["id"]] = number
         if order["cancel_requested_at"] is not None:
             self.broken("I4", f"attempt {number} of {short(order['id'])} began although a cancel was wanted")
+        if order["amend_requested_at"] is not None:
+            self.broken("I4", f"attempt {number} of {short(order['id'])} began on terms that were wanted no more")
         if self._tables.active_halt(order["trader_id"], order["symbol"]) is not None:
             self.broken("I4", f"attempt {number} of {short(order['id'])} began although trading is halted")
         if (order["id"], "SUBMIT", number) not in self._tables.attempts:

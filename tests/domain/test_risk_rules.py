@@ -265,6 +265,8 @@ BOUNDS = [
          replace(RICH, resting=RestingOrder(Decimal("100.02"), ORDER_ID))),
     case("a SELL STOP whose trigger is reached", replace(SELL, order_type=OrderType.STOP, price=Decimal("99.99")),
          replace(RICH, resting=RestingOrder(Decimal("99.99"), ORDER_ID)), "WASH_TRADE"),
+    case("a SELL STOP by an old quote waits", replace(SELL, order_type=OrderType.STOP, price=Decimal("99.99")),
+         replace(RICH, resting=RestingOrder(Decimal("99.99"), ORDER_ID), instrument=quoted(confirmed_at=None))),
     case("a SELL STOP that waits", replace(SELL, order_type=OrderType.STOP, price=Decimal("99.98")),
          replace(RICH, resting=RestingOrder(Decimal("99.99"), ORDER_ID))),
 ]  # fmt: skip

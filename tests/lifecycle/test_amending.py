@@ -8,10 +8,18 @@ from uuid import UUID
 import pytest
 
 from app.domain.orders import OrderType
-from app.domain.venue_answers import ClientIdKnown, Refused, SubmitAnswer, VenueOrderStatus
+from app.domain.venue_answers import (
+    CancelAnswer,
+    ClientIdKnown,
+    LookupAnswer,
+    Refused,
+    SubmitAnswer,
+    VenueOrderStatus,
+)
 from app.lifecycle.accept import Refusal
 from app.lifecycle.advance import _claim
 from app.lifecycle.amend import Amended, AmendOutcome, AmendStored, Denied, NewTerms, NotOpen, amend
+from app.lifecycle.attention import retry
 from app.lifecycle.cancel import request_cancel
 from app.lifecycle.send import Leaving, record_answer, send
 from proofs.fake_venue import Fault
@@ -407,3 +415,86 @@ def test_an_amendment_in_doubt_goes_out_when_the_order_is_found(house: House) ->
     assert isinstance(want(house, order_id, "151"), AmendStored)
     house.sweep(8)
     assert open_at_venue(house) == [(f"{order_id}-1", HUNDRED)]
+
+
+@pytest.mark.parametrize("when", ["before it is asked for", "while it is asked for", "before a person retries"])
+@pytest.mark.parametrize("kind", ["house", "forgetful_house"])
+def test_an_amendment_of_what_never_arrived_goes_out_on_the_new_terms_alone(
+    kind: str, when: str, request: pytest.FixtureRequest
+) -> None:
+    house: House = request.getfixturevalue(kind)
+    house.venue.plan(Fault.SUBMIT_LOST)
+    order_id = house.submitted()
+    house.advance(order_id)
+    if when == "while it is asked for":
+        find = house.venue.find
+
+        def amended_meanwhile(client_order_id: str) -> LookupAnswer:
+            answer = find(client_order_id)
+            house.venue.find = find  # type: ignore[method-assign]
+            want(house, order_id, "140", 50)
+            return answer
+
+        house.venue.find = amended_meanwhile  # type: ignore[method-assign]
+        house.sweep(3)
+    else:
+        want(house, order_id, "140", 50)
+    if when == "before a person retries":
+        house.venue.plan(Fault.FIND_ERROR, times=9)
+        house.sweep(15)
+        assert house.state(order_id)[1] == "NEEDS_ATTENTION"
+        retry(house.api, order_id, TRADER, trader_id=house.trader_id)
+    house.sweep(60)
+    assert [each.instruction.client_order_id for each in house.venue.ledger] == [f"{order_id}-1"]
+    assert open_at_venue(house) == [(f"{order_id}-1", Decimal(50))]
+    assert house.venue.ledger[0].instruction.limit_price == 140
+    assert house.state(order_id) == ("PENDING", "WORKING")
+    assert reserved(house) == 7000
+
+
+def test_a_late_fill_of_what_was_replaced_is_taken_off_a_second_that_never_arrived(house: House) -> None:
+    order_id = working(house, filled=30)
+    want(house, order_id, "151")
+    leaving = second_on_its_way(house, order_id)
+    house.venue.plan(Fault.SUBMIT_LOST)
+    send(house.worker, leaving)
+    executed_after_all(house, order_id, 10)
+    house.listen()
+    house.sweep(60)
+    assert open_at_venue(house) == [(f"{order_id}-2", Decimal(60))]
+    assert len(house.venue.ledger) == 2, "what was for too much is not sent again"
+    assert house.order(order_id).filled_quantity == 40 == executed(house)
+
+
+def test_a_price_that_was_within_the_limit_of_then_is_no_false_alarm(house: House) -> None:
+    order_id = working(house)
+    want(house, order_id, "140")
+    carried_out(house, order_id)
+    executed_after_all(house, order_id, 10)  # at 150, which was allowed when it stood
+    house.listen()
+    assert house.order(order_id).alarm_code == "LATE_FILL"
+    assert "PRICE_BEYOND_LIMIT" not in str(
+        house.sql("SELECT details FROM execution_logs WHERE chain_id = %s", order_id)
+    )
+
+
+def test_a_cancel_of_the_first_order_that_is_answered_late_is_no_cancel_of_the_second(house: House) -> None:
+    order_id = working(house)
+    want(house, order_id, "151")
+    cancel = house.venue.cancel
+
+    def answered_late(venue_order_id: str) -> CancelAnswer:
+        answer = cancel(venue_order_id)
+        house.listen()  # the stream is faster
+        assert house.state(order_id)[1] == "QUEUED"
+        return answer
+
+    house.venue.cancel = answered_late  # type: ignore[method-assign]
+    house.advance(order_id)
+    house.venue.cancel = cancel  # type: ignore[method-assign]
+    assert house.order(order_id).cancel_sent_at is None
+    house.advance(order_id)
+    assert open_at_venue(house) == [(f"{order_id}-1", HUNDRED)]
+    request_cancel(house.api, order_id, TRADER, trader_id=house.trader_id)
+    house.advance(order_id)
+    assert open_at_venue(house) == []

@@ -79,6 +79,28 @@ def test_one_exit_alone_is_a_plain_order(house: House, terms: dict[str, Decimal]
     assert only.execution_state == "WORKING" and not only.other_venue_orders
 
 
+def test_exits_are_for_whole_units_and_the_fraction_says_that_it_is_unprotected(house: House) -> None:
+    entry_id = house.submitted(**BOTH)
+    house.advance(entry_id)
+    house.venue.fill(str(entry_id), Decimal("9.3"), Decimal(150))
+    house.listen()
+    request_cancel(house.api, entry_id, TRADER, trader_id=house.trader_id)
+    house.advance(entry_id)
+    house.listen()
+    (pair,) = children(house, entry_id)
+    assert pair.quantity == 9
+    entry = house.order(entry_id)
+    assert (entry.covered_quantity, entry.is_unprotected) == (9, True)
+    assert position(house) == (Decimal("9.3"), 9)
+    at_venue = house.venue.with_client_id(str(entry_id))[-1]
+    at_venue.status = VenueOrderStatus.WORKING
+    house.venue._execute(at_venue, Decimal("0.7"), Decimal(150))  # after its end
+    at_venue.status = VenueOrderStatus.CANCELLED
+    house.listen()
+    assert [each.quantity for each in children(house, entry_id)] == [9, 1]
+    assert not house.order(entry_id).is_unprotected
+
+
 def test_the_take_profit_sells_the_position_and_the_stop_is_gone(house: House) -> None:
     _, pair = standing(house)
     house.venue.fill(str(pair.id), HUNDRED, Decimal(160))

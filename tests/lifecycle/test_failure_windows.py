@@ -363,6 +363,22 @@ def test_an_abandoned_order_that_is_already_proven_absent_ends_at_once(house: Ho
     assert house.state(order_id) == ("REJECTED", "CLOSED")
 
 
+def test_an_abandoned_order_whose_id_the_venue_knows_is_not_absent(house: House) -> None:
+    """The reply is lost, what is sent again is refused as known, and the venue's look-ups deny it for a minute."""
+    house.venue.plan(Fault.SUBMIT_REPLY_LOST)
+    house.venue.plan(Fault.FIND_DENIED, times=60)
+    order_id = house.submitted()
+    house.advance(order_id)
+    house.sweep(3)
+    assert house.order(order_id).client_id_known_at is not None
+    house.sql("UPDATE orders SET execution_state = 'NEEDS_ATTENTION', not_founds = 9 WHERE id = %s", str(order_id))
+    assert isinstance(
+        attention.abandon(house.api, order_id, TRADER, trader_id=house.trader_id), attention.AwaitingProof
+    )
+    house.sweep(20)
+    assert house.state(order_id)[1] == "CANCELLING"
+
+
 def test_an_abandoned_order_that_the_venue_has_is_adopted_and_cancelled(house: House) -> None:
     house.venue.plan(Fault.SUBMIT_LOST, times=3)
     order_id = house.submitted()
