@@ -90,7 +90,7 @@ def test_exits_are_for_whole_units_and_the_fraction_says_that_it_is_unprotected(
     (pair,) = children(house, entry_id)
     assert pair.quantity == 9
     entry = house.order(entry_id)
-    assert (entry.covered_quantity, entry.is_unprotected) == (9, True)
+    assert entry.covered_quantity == 9 and entry.is_unprotected
     assert position(house) == (Decimal("9.3"), 9)
     at_venue = house.venue.with_client_id(str(entry_id))[-1]
     at_venue.status = VenueOrderStatus.WORKING
