@@ -364,17 +364,19 @@ def test_an_abandoned_order_that_is_already_proven_absent_ends_at_once(house: Ho
 
 
 def test_an_abandoned_order_whose_id_the_venue_knows_is_not_absent(house: House) -> None:
-    """The reply is lost, what is sent again is refused as known, and the venue's look-ups deny it for a minute."""
+    """The reply is lost, what is sent again is refused as known, and the venue's look-ups deny it for minutes."""
     house.venue.plan(Fault.SUBMIT_REPLY_LOST)
-    house.venue.plan(Fault.FIND_DENIED, times=60)
+    house.venue.plan(Fault.FIND_DENIED)
     order_id = house.submitted()
     house.advance(order_id)
-    house.sweep(3)
+    house.sweep(2)
     assert house.order(order_id).client_id_known_at is not None
-    house.sql("UPDATE orders SET execution_state = 'NEEDS_ATTENTION', not_founds = 9 WHERE id = %s", str(order_id))
-    assert isinstance(
-        attention.abandon(house.api, order_id, TRADER, trader_id=house.trader_id), attention.AwaitingProof
-    )
+    house.venue.plan(Fault.FIND_ERROR, times=6)
+    house.venue.plan(Fault.FIND_DENIED, times=200)
+    house.sweep(90)
+    assert house.state(order_id)[1] == "NEEDS_ATTENTION" and house.order(order_id).not_founds > 3
+    outcome = attention.abandon(house.api, order_id, TRADER, trader_id=house.trader_id)
+    assert isinstance(outcome, attention.AwaitingProof)
     house.sweep(20)
     assert house.state(order_id)[1] == "CANCELLING"
 
