@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from app.domain.venue_answers import StreamLost
+from app.storage.transaction import DatabaseUnavailable
 from workers import listener
 
 
@@ -64,3 +65,14 @@ def test_a_silent_stream_is_compared_with_on_a_timer(monkeypatch: pytest.MonkeyP
     stop: Any = Stopping(lambda: len(after_gaps) >= 3 or time.monotonic() > began + 10)
     listener.Comparing(SimpleNamespace(), stop)._run()  # type: ignore[arg-type] # the settings are not looked at
     assert after_gaps == [False] * 3
+
+
+def test_a_listener_that_cannot_begin_to_compare_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the main thread, so that the process ends and is started again, and does not go on without comparing."""
+
+    def away(_settings: object) -> None:
+        raise DatabaseUnavailable("away")
+
+    monkeypatch.setattr(listener, "worker_process", away)
+    with pytest.raises(DatabaseUnavailable):
+        listener.Comparing(SimpleNamespace(), Stopping(lambda: True))  # type: ignore[arg-type] # as above

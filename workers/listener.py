@@ -31,7 +31,8 @@ class Comparing:
     """
 
     def __init__(self, settings: Settings, stop: Stop) -> None:
-        self._settings = settings
+        # Here, in the main thread: where it cannot be had the process ends, and is started again.
+        self._process = worker_process(settings)
         self._stop = stop
         self._wanted = threading.Event()
         self._thread = threading.Thread(target=self._run, name="comparing", daemon=True)
@@ -48,8 +49,7 @@ class Comparing:
         self._thread.join(seconds)
 
     def _run(self) -> None:
-        process = worker_process(self._settings)
-        comparing, backoff = comparison(process), Backoff(first=1.0)
+        comparing, backoff = comparison(self._process), Backoff(first=1.0)
         last = float("-inf")
         while not self._stop.asked():
             after_gap = self._wanted.wait(LOOK_SECONDS)
@@ -71,7 +71,7 @@ class Comparing:
             except Exception:  # a fault about one order must not end the comparing; it is said, with its trace
                 log.exception("the comparison failed; it begins anew")
                 self._again(backoff, after_gap=after_gap)
-        process.close()
+        self._process.close()
 
     def _again(self, backoff: Backoff, *, after_gap: bool) -> None:
         self._stop.wait(backoff.failed())

@@ -25,7 +25,9 @@ class SessionStore(Protocol):
 
     def begin(self, today: date, now: datetime) -> int: ...
 
-    def beyond_limit(self, today: date) -> Sequence[UUID]: ...
+    def beyond_limit(self, today: date) -> Sequence[tuple[UUID, int]]:
+        """Who has lost too much, and by which version of the trader's limits."""
+        ...
 
     def to_be_lifted(self, today: date) -> Sequence[UUID]: ...
 
@@ -38,18 +40,28 @@ def watch_losses(admin: Administration, sessions: SessionStore) -> int:
     lifted, hit = sessions.to_be_lifted(today), sessions.beyond_limit(today)
     for trader_id in lifted:
         _set(admin, trader_id, "REDUCING", "ACTIVE", "RESUMED", today)
-    for trader_id in hit:
-        _set(admin, trader_id, "ACTIVE", "REDUCING", "HALTED", today)
+    for trader_id, version in hit:
+        _set(admin, trader_id, "ACTIVE", "REDUCING", "HALTED", today, version)
     return len(lifted) + len(hit)
 
 
-def _set(admin: Administration, trader_id: UUID, before: str, after: str, action: str, today: date) -> None:
+def _set(
+    admin: Administration,
+    trader_id: UUID,
+    before: str,
+    after: str,
+    action: str,
+    today: date,
+    limits_version: int | None = None,
+) -> None:
     now = admin.clock.now()
 
     def decide(trader: StoredTrader, chain: ChainHead) -> TraderChanges | None:
         limit = trader.limits["daily_loss_limit"]
         if trader.trading_state != before:
             return None  # somebody else was first
+        if limits_version not in (None, trader.limits_version):
+            return None  # it was judged by a limit that is not the trader's any more: it is judged again in a moment
         entry = trader_entry(
             admin,
             chain,

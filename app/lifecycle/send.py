@@ -90,7 +90,9 @@ def forbids_sending(held: Held, now: datetime) -> Reason | None:
         return Reason("INSTRUMENT_NOT_TRADABLE", f"{order.symbol} cannot be traded now: it is {status}.")
     if held.halt is not None:
         return held.halt.as_reason()
-    if held.trading_state == "HALTED" or (held.trading_state == "REDUCING" and order.side is Side.BUY):
+    oversold = max(-(held.held_quantity or ZERO), ZERO)
+    adds_risk = order.side is Side.BUY and order.leaves_quantity > oversold  # one that buys back what was oversold may
+    if held.trading_state == "HALTED" or (held.trading_state == "REDUCING" and adds_risk):
         return Reason("HALT", "Trading was halted before the order was sent.")
     return None
 

@@ -69,7 +69,7 @@ ACCOUNT = Statement(
             ORDER BY scope, created_at, id LIMIT {MOST_HALTS}) h),
         (SELECT max(s.quantity) FROM ({_EXPOSURE}) s), (SELECT max(s.worth) FROM ({_EXPOSURE}) s),
         (SELECT count(*) FROM orders o WHERE o.trader_id = $1 AND o.closed_at IS NULL),
-        (SELECT count(*) FROM orders o WHERE o.trader_id = $1 AND o.created_at > $3),
+        (SELECT count(*) FROM orders o WHERE o.trader_id = $1 AND o.created_at > $3 AND o.parent_id IS NULL),
         CASE WHEN a.session_on >= $4::date THEN a.session_notional ELSE 0 END,
         CASE WHEN a.session_on >= $4::date THEN a.session_equity END
     FROM accounts a JOIN traders t ON t.id = a.trader_id WHERE a.trader_id = $1""",

@@ -77,7 +77,7 @@ READ_FOR_ACCEPTANCE = Statement(
         CASE WHEN $6::timestamptz IS NOT NULL THEN (
             SELECT d.id FROM orders d WHERE d.trader_id = $1 AND d.created_at > $6 AND d.symbol = $2 AND d.side = $4
             AND d.quantity = $5 AND d.order_type = $7::order_type_enum AND d.price IS NOT DISTINCT FROM $8::numeric
-            LIMIT 1) END,
+            AND d.parent_id IS NULL LIMIT 1) END,
         CASE WHEN t.daily_loss_limit IS NOT NULL OR a.session_on IS NULL OR a.session_on < $9::date THEN
             {EQUITY} END,
         CASE WHEN t.max_open_orders IS NOT NULL THEN (
@@ -108,7 +108,7 @@ READ_FOR_ACCEPTANCE = Statement(
 COUNT_LAST_MINUTE = Statement(
     "count_last_minute",
     """SELECT count(*), min(created_at) FROM (
-        SELECT created_at FROM orders WHERE trader_id = $1 AND created_at > $2
+        SELECT created_at FROM orders WHERE trader_id = $1 AND created_at > $2 AND parent_id IS NULL
         ORDER BY created_at DESC LIMIT $3) last""",
 )
 RESERVE = Statement(

@@ -35,7 +35,7 @@ READ = Statement("read_order", f"SELECT {SELECTED} FROM orders o WHERE o.id = $1
 # What may forbid a send is read beside the order, so that checking it again costs no message (I4).
 SENDING_CHECKS = """(SELECT i.status FROM instruments i WHERE i.symbol = o.symbol),
     (SELECT t.trading_state FROM traders t WHERE t.id = o.trader_id),
-    CASE WHEN o.parent_id IS NOT NULL THEN (
+    CASE WHEN o.parent_id IS NOT NULL OR o.side = 'BUY' THEN (
         SELECT p.quantity FROM positions p WHERE p.trader_id = o.trader_id AND p.symbol = o.symbol) END,
     """ + halts.active_for("o.trader_id", "o.symbol")
 SENDING_CHECK_COLUMNS = 4

@@ -26,9 +26,16 @@ BEGIN_SESSIONS = Statement(
 )
 BEYOND_LIMIT = Statement(
     "traders_beyond_their_loss_limit",
-    f"""SELECT t.id FROM traders t JOIN accounts a ON a.trader_id = t.id
+    f"""SELECT t.id, t.limits_version FROM traders t JOIN accounts a ON a.trader_id = t.id
     WHERE t.daily_loss_limit IS NOT NULL AND t.trading_state = 'ACTIVE' AND a.session_on = $1
         AND a.session_equity - {EQUITY} >= t.daily_loss_limit""",
+)
+# A holding had no price when the day began: it is reckoned from the first moment at which all of them have one.
+BEGIN_LATE = Statement(
+    "begin_sessions_without_equity",
+    f"""UPDATE accounts a SET session_equity = {EQUITY}, updated_at = $2
+    WHERE a.trader_id IN (SELECT trader_id FROM accounts WHERE session_on = $1 AND session_equity IS NULL
+        LIMIT $3 FOR UPDATE SKIP LOCKED) AND {EQUITY} IS NOT NULL""",
 )
 # A new day, or another limit: then the new one is judged by.
 TO_BE_LIFTED = Statement(
@@ -47,6 +54,8 @@ class PostgresSessions:
 
     def begin(self, today: date, now: datetime) -> int:
         """Begin the day of accounts that have not begun it; how many."""
+        with self._database.transaction() as transaction:
+            transaction.finish(Call(BEGIN_LATE, [today, now, AT_ONCE]))
         begun = 0
         while True:
             with self._database.transaction() as transaction:
@@ -56,9 +65,9 @@ class PostgresSessions:
                 transaction.finish(Call(BEGIN_SESSIONS, [stale, today, now]))
             begun += len(stale)
 
-    def beyond_limit(self, today: date) -> Sequence[UUID]:
-        """Traders that may trade freely and have lost what they may lose in a day."""
-        return [row[0] for row in self._database.read(Call(BEYOND_LIMIT, [today]))]
+    def beyond_limit(self, today: date) -> Sequence[tuple[UUID, int]]:
+        """Traders that may trade freely and have lost what they may lose in a day, by which version of their limits."""
+        return [(trader_id, version) for trader_id, version in self._database.read(Call(BEYOND_LIMIT, [today]))]
 
     def to_be_lifted(self, today: date) -> Sequence[UUID]:
         """Traders that may only reduce because of a loss of another day, or by a limit that was changed since."""

@@ -127,7 +127,7 @@ class Tables:
         return (
             instrument and instrument["status"],
             self.traders[order["trader_id"]]["trading_state"],
-            None if order["parent_id"] is None else self._held(order)["quantity"],
+            self._held(order)["quantity"] if order["parent_id"] is not None or order["side"] == "BUY" else None,
             self.active_halt(order["trader_id"], order["symbol"]),
         )
 
@@ -339,7 +339,7 @@ class Tables:
     def _count_last_minute(self, _: Take, trader_id: UUID, since: datetime, limit: int) -> list[Row]:
         times = sorted(
             (order["created_at"] for order in self.orders.values()
-             if order["trader_id"] == trader_id and order["created_at"] > since),
+             if order["trader_id"] == trader_id and order["created_at"] > since and order["parent_id"] is None),
             reverse=True,
         )[:limit]  # fmt: skip
         return [(len(times), min(times, default=None))]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import date
 from decimal import Decimal
+from uuid import UUID
 
 import pytest
 
@@ -30,8 +33,8 @@ class Watch:
         self._worker = Administration(PostgresTraders(house.worker_database), clock, ids, Actor("sweeper"), "test")
         self._operator = Administration(PostgresTraders(self._owner), clock, ids, Actor("operator"), "test")
 
-    def look(self) -> None:
-        watch_losses(self._worker, PostgresSessions(self._house.worker_database))
+    def look(self, sessions: PostgresSessions | None = None) -> None:
+        watch_losses(self._worker, sessions or PostgresSessions(self._house.worker_database))
 
     def limit(self, amount: int | None) -> None:
         change_limits(
@@ -121,3 +124,57 @@ def test_a_day_begins_without_any_order(house: House, watch: Watch) -> None:
         "SELECT session_on::text, session_equity FROM accounts WHERE trader_id = %s", house.trader_id
     )
     assert (on, equity) == ("2026-01-06", Decimal(100_000) - Decimal("15001") + Decimal("14999"))
+
+
+@pytest.mark.parametrize(("quantity", "leaves"), [(100, True), (101, False)])
+def test_a_buy_that_only_covers_what_was_oversold_still_leaves(
+    house: House, watch: Watch, quantity: int, leaves: bool
+) -> None:
+    house.sql_as_worker(
+        "INSERT INTO positions (trader_id, symbol, quantity, reserved_quantity, cost_basis, realized_pnl, updated_at)"
+        " VALUES (%s, 'AAPL', -100, 0, -15000, 0, %s)", house.trader_id, house.clock.now(),
+    )  # fmt: skip
+    order_id = house.submitted(quantity=Decimal(quantity), price=Decimal("150.01"))
+    watch.limit(1000)
+    watch.look()
+    _quote(house, "161")
+    watch.look()
+    assert watch.state() == "REDUCING"
+    house.advance(order_id)
+    assert house.state(order_id) == (("PENDING", "WORKING") if leaves else ("CANCELLED", "CLOSED"))
+
+
+def test_a_day_that_began_without_a_price_is_reckoned_from_the_first_one(house: House, watch: Watch) -> None:
+    watch.limit(1000)
+    _hold_100(house)
+    house.sql("UPDATE instruments SET bid = NULL, ask = NULL")
+    house.clock.pass_(A_DAY)
+    watch.look()
+    assert house.sql("SELECT session_equity FROM accounts WHERE trader_id = %s", house.trader_id) == [(None,)]
+    _quote(house, "150")
+    house.sql("UPDATE accounts SET session_notional = 7 WHERE trader_id = %s", house.trader_id)
+    watch.look()
+    begun = house.sql("SELECT session_equity, session_notional FROM accounts WHERE trader_id = %s", house.trader_id)
+    assert begun == [(Decimal(100_000) - Decimal(15001) + Decimal(15000), Decimal(7))]
+    _quote(house, "139")
+    watch.look()
+    assert watch.state() == "REDUCING"
+
+
+def test_a_limit_that_is_raised_while_the_loss_is_looked_at_counts(house: House, watch: Watch) -> None:
+    watch.limit(1000)
+    _hold_100(house)
+    watch.look()
+    _quote(house, "130")
+
+    class Slow(PostgresSessions):
+        """An operator is faster than who has read."""
+
+        def beyond_limit(self, today: date) -> Sequence[tuple[UUID, int]]:
+            found = super().beyond_limit(today)
+            watch.limit(5000)
+            return found
+
+    watch.look(Slow(house.worker_database))
+    watch.look()
+    assert watch.state() == "ACTIVE"

@@ -9,6 +9,7 @@ import pytest
 
 from app.domain.orders import Order, Side
 from app.domain.venue_answers import TradeUpdate, VenueOrderStatus
+from app.lifecycle.accept import Refusal
 from app.lifecycle.advance import _claim
 from app.lifecycle.cancel import request_cancel
 from app.lifecycle.halts import lift
@@ -397,3 +398,18 @@ def test_what_a_stop_sold_counts_though_only_asking_ever_named_it(house: House) 
     pair = house.order(pair.id)
     assert (pair.status, pair.alarm_code) == ("FILLED", None)
     assert position(house) == (0, 0)
+
+
+def test_exits_are_no_orders_of_the_traders_own_to_the_rate_limit(house: House) -> None:
+    house.sql("UPDATE traders SET orders_per_minute = 4 WHERE id = %s", house.trader_id)
+    for _ in range(3):
+        entered(house, filled=100, terms={"stop_loss": Decimal(100)})
+    house.clock.pass_(80)
+    house.sql("UPDATE instruments SET confirmed_at = %s", house.clock.now())
+    for number in range(4):  # three in the minute before: only an exact count tells that this is within the limit
+        terms = {"stop_loss": Decimal(100), "quantity": Decimal(10 + number)}
+        entry_id = house.submitted(**terms)
+        house.advance(entry_id)
+        house.venue.fill(str(entry_id), terms["quantity"], Decimal(150))
+        house.listen()
+    assert isinstance(house.submit(), Refusal)
