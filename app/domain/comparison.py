@@ -37,6 +37,8 @@ class OurSide:
     other_venue_orders: Sequence[str]
     is_single: bool
     """One order at the venue under one name: no exit, no replacement, no other terms wanted."""
+    booked: Mapping[str, Decimal]
+    """Executions in our books by the venue's order. Of a single order `filled_quantity` says it, and this is empty."""
     created_at: datetime
     updated_at: datetime
     closed_at: datetime | None
@@ -49,7 +51,7 @@ class Differences:
     same: list[UUID] = field(default_factory=list)
     """Live here and there with the same fills: need not be asked about one by one."""
     news: list[tuple[UUID, OrderReport]] = field(default_factory=list)
-    """The venue says something of our order that we do not have."""
+    """The venue says something of our order, or of a part of it, that we do not have."""
     to_ask: list[UUID] = field(default_factory=list)
     """Live here, and the venue does not list them (ghosts, until it says otherwise), or they go by another name."""
     orphans: list[OrderReport] = field(default_factory=list)
@@ -74,11 +76,14 @@ def differences(
             found.orphans.append(report)
             continue
         seen.add(order.id)
-        if named is None or not order.is_single:
+        if order.closed_at is None and (named is None or not order.is_single):
             # one of several orders there that are one order here: what it means for the whole, the whole says
             if report.venue_order_id == order.venue_order_id and _is_news(order, report, asked_at):
                 to_ask.add(order.id)
-        elif _is_news(order, report, asked_at):
+            elif _is_part(order, report) and _executed_more(order, report):
+                # but for its executions: of what was replaced away, an answer about the whole says nothing
+                found.news.append((order.id, report))
+        elif _is_news(order, report, asked_at):  # of one that is closed each part: nobody asks about it any more
             found.news.append((order.id, report))
         elif report.status is VenueOrderStatus.WORKING and order.execution_state is ExecutionState.WORKING:
             found.same.append(order.id)
@@ -88,15 +93,24 @@ def differences(
 
 
 def _is_news(order: OurSide, report: OrderReport, asked_at: datetime) -> bool:
+    if _executed_more(order, report):
+        return True
     if order.closed_at is not None:
-        if report.filled_quantity > order.filled_quantity:
-            return True
-        lives = report.status is VenueOrderStatus.WORKING
-        return lives and order.closed_at < asked_at - LIST_LAG
+        return not report.has_ended and order.closed_at < asked_at - LIST_LAG
     return (
         order.execution_state in _UNSETTLED
         or order.venue_order_id != report.venue_order_id
-        or report.filled_quantity > order.filled_quantity
         or report.status.is_end
         or (report.symbol, report.side, report.quantity) != (order.symbol, order.side, order.quantity)
     )
+
+
+def _is_part(order: OurSide, report: OrderReport) -> bool:
+    return report.venue_order_id in order.other_venue_orders and not report.legs
+
+
+def _executed_more(order: OurSide, report: OrderReport) -> bool:
+    """True when the report counts executions that are not in our books."""
+    if order.is_single:
+        return report.filled_quantity > order.filled_quantity
+    return report.total_filled > sum((order.booked.get(name, Decimal(0)) for name in report.ids), Decimal(0))

@@ -14,6 +14,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Protocol
 from uuid import UUID, uuid5
 
@@ -98,6 +99,9 @@ class Comparison:
         self._books = books
         self._complete_until: datetime | None = None
         self._asked_about: set[UUID] = set()
+        self._unlisted_since: datetime | None = None
+        # The oldest order of which the venue counts executions that it did not list, and about which asking would not
+        # help: a part of it. So the next list has to name it again.
         self._failing = False
         self._strangers: dict[str, datetime] = {}
         # Nobody's so far, by the venue's id, and since when: an exit's sibling is named by the venue, and may be listed
@@ -117,11 +121,15 @@ class Comparison:
         reports, live = listed
         ours = self._books.named(self._lists.name, reports)
         found = differences(reports, ours, live, asked_at)
-        created = {order.id: order.created_at for order in ours}
-        executions = self._missed_executions([report for _, report in found.news], created)
+        by_id = {order.id: order for order in ours}
+        executions = self._missed_executions(found.news, by_id)
+        unlisted: list[datetime] = []
         for order_id, report in found.news:
+            missed = [each for name in report.ids for each in executions.get(name, ())]
+            listed_of_it = sum((each.quantity for each in missed), Decimal(0))
+            if listed_of_it < report.total_filled and not by_id[order_id].is_single:
+                unlisted.append(by_id[order_id].created_at)
             try:
-                missed = executions.get(report.venue_order_id, ())
                 take_report(self._ports, order_id, report, missed, asked_at - LIST_LAG)
             except NoSuchOrder:
                 log.warning("an order that was just there is gone", extra={"order_id": str(order_id)})
@@ -129,6 +137,7 @@ class Comparison:
         self._books.confirmed(found.same, now, SOONEST_LOOK, LATEST_LOOK)
         asked_about = self._books.to_be_asked(found.to_ask, now)
         self._asked_about = set(found.to_ask)
+        self._unlisted_since = min(unlisted, default=None)
         orphans = self._report_orphans(found.orphans, now)
         self._complete_until, self._failing = asked_at, False
         return Compared(len(found.same), len(found.news), asked_about, orphans)
@@ -141,7 +150,10 @@ class Comparison:
         are_open = {report.venue_order_id for report in open_orders}
         ended = [order for order in live if order.venue_order_id not in are_open and order.id not in self._asked_about]
         since = asked_at - FIRST_LOOK if self._complete_until is None else self._complete_until - OVERLAP
-        farther = min([since, *(order.created_at - BEFORE_ACCEPTANCE for order in ended)])
+        missing = [order.created_at for order in ended]
+        if self._unlisted_since is not None:
+            missing.append(self._unlisted_since)
+        farther = min([since, *(created_at - BEFORE_ACCEPTANCE for created_at in missing)])
         recent = self._lists.orders(max(farther, asked_at - FARTHEST))
         if isinstance(recent, OutcomeUnknown) and farther < asked_at - OVERLAP:
             recent = self._lists.orders(asked_at - OVERLAP)  # a busy account: its day does not fit into one time-out
@@ -152,16 +164,21 @@ class Comparison:
         return list(reports.values()), live
 
     def _missed_executions(
-        self, reports: Sequence[OrderReport], created: Mapping[UUID, datetime]
+        self, news: Sequence[tuple[UUID, OrderReport]], ours: Mapping[UUID, OurSide]
     ) -> Mapping[str, Sequence[Execution]]:
-        filled = [report for report in reports if report.filled_quantity]
+        filled = [
+            (ours[order_id].created_at, each)
+            for order_id, report in news
+            for each in (report, *report.legs)
+            if each.filled_quantity
+        ]
         if not filled:
             return {}
-        since = min(created[UUID(report.client_order_id)] for report in filled) - BEFORE_ACCEPTANCE
-        executions = self._lists.executions_of(filled, since)
+        since = min(created_at for created_at, _ in filled) - BEFORE_ACCEPTANCE
+        executions = self._lists.executions_of([each for _, each in filled], since)
         if isinstance(executions, OutcomeUnknown):
             log.warning("the venue did not list executions: %s", executions.message)
-            return {}  # the orders stay open until each was asked about
+            return {}  # the orders stay open until each was asked about; what was over is compared again
         return executions
 
     def _report_orphans(self, strangers: Sequence[OrderReport], now: datetime) -> int:

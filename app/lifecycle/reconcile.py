@@ -30,6 +30,7 @@ from app.domain.reconciliation import (
     adopt,
     decide,
     is_part,
+    is_whole_end,
     missing_executions,
 )
 from app.domain.retry_policy import GiveUp, look_again_at
@@ -199,7 +200,7 @@ def take_over(
     after = record.order
     if order.is_closed:
         remember_other_orders(record, report)
-        return _after_end(record, report)
+        return _after_end(record, report, known)
     if after.is_closed:
         remember_venue_order(record, report)
         remember_other_orders(record, report)
@@ -296,16 +297,19 @@ def _contradicted(record: Record, nonsense: Nonsense) -> Next:
     return Settled()
 
 
-def _after_end(record: Record, report: OrderReport) -> Next:
+def _after_end(record: Record, report: OrderReport, known: Known) -> Next:
     """The venue speaks of an order that had ended here: its late fills are booked by now."""
     order, now = record.order, record.now
-    if report.status is VenueOrderStatus.WORKING:
+    if not report.has_ended:
         found_after_end(record, report)
         return Settled()
-    if report.total_filled > order.filled_quantity:
+    counted = {**known, **{(fill.venue_order_id, fill.cumulative_quantity): fill.quantity for fill in record.fills}}
+    booked = sum((quantity for (of, _), quantity in counted.items() if of in report.ids), Decimal(0))
+    if report.total_filled > booked and (order.is_exit or not is_part(order, report)):
+        # of what was replaced away an answer would say nothing: only the comparison comes back to that
         record.bookkeeping(venue_order_id=order.venue_order_id or report.venue_order_id, stray_due_at=now)
         return TryAgain(now, Reason("EXECUTIONS_MISSING", "Executions are being fetched."))
-    if order.stray_due_at is not None:
+    if order.stray_due_at is not None and is_whole_end(order, report):
         record.bookkeeping(stray_due_at=None)  # it has ended there as well
     return Settled()
 
@@ -353,7 +357,7 @@ def take_report(
         before = held.order
         following = take_over(record, report, executions, held.known, found_by_asking=True)
         ended_before = before.closed_at is not None and before.closed_at < listed_after
-        if ended_before and report.status is VenueOrderStatus.WORKING:
+        if ended_before and not report.has_ended:
             found_after_end(record, report, is_fresh=True)
         return Verdict(following, None if record.is_empty else record.changes())
 

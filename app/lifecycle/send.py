@@ -307,9 +307,13 @@ def found_after_end(record: Record, report: OrderReport, *, is_fresh: bool = Fal
     order = record.order
     if report.venue_order_id in order.venue_ids and order.stray_due_at is None and not is_fresh:
         return
-    record.alarm("LIVE_AFTER_END", f"{report.venue_order_id} is at the venue although the order had ended here")
-    if order.venue_order_id is None:
-        record.bookkeeping(venue_order_id=report.venue_order_id)
+    stands = report.stands_as
+    record.alarm("LIVE_AFTER_END", f"{stands} is at the venue although the order had ended here")
+    if order.venue_order_id is None or order.venue_ids.intersection(report.ids):
+        # the next cancel is for the one that lives: the stop of a pair, or even what was replaced away
+        others = order.venue_ids.union(report.ids) - {stands}
+        if stands != order.venue_order_id or others != set(order.other_venue_orders):
+            record.bookkeeping(venue_order_id=stands, other_venue_orders=tuple(sorted(others)))
     record.bookkeeping(stray_due_at=record.now)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from decimal import Decimal
 from uuid import UUID
 
 from app.domain.changes import ChainHead, LogEntry
@@ -13,20 +14,24 @@ from app.domain.venue_answers import OrderReport
 from app.storage import execution_logs
 from app.storage.transaction import Call, Database, Row, Statement
 
-_COMPARED = """SELECT id, symbol, side, quantity, status, execution_state, filled_quantity, venue_order_id,
-    other_venue_orders, parent_id IS NULL AND replacements = 0 AND other_venue_orders = '{}'
-        AND amend_requested_at IS NULL AS is_single,
-    created_at, updated_at, closed_at FROM orders"""
+_IS_SINGLE = "parent_id IS NULL AND replacements = 0 AND other_venue_orders = '{}' AND amend_requested_at IS NULL"
+_COMPARED = f"""id, symbol, side, quantity, status, execution_state, filled_quantity, venue_order_id,
+    other_venue_orders, {_IS_SINGLE} AS is_single, created_at, updated_at, closed_at"""
+# What is booked of each of its venue orders: of the few that are several there, and that have executed anything.
+_NAMED = f"""SELECT {_COMPARED}, CASE WHEN filled_quantity > 0 AND NOT ({_IS_SINGLE}) THEN (
+        SELECT jsonb_object_agg(f.venue_order_id, f.booked::text) FROM (
+            SELECT venue_order_id, sum(quantity_filled) AS booked FROM fills WHERE order_id = orders.id GROUP BY 1) f)
+    END AS booked FROM orders"""
 
 LIVE = Statement(
     "live_at_venue",
-    f"""{_COMPARED} WHERE due_at IS NOT NULL AND venue = $1 AND execution_state IN ('WORKING', 'CANCELLING')
-    AND venue_order_id IS NOT NULL""",
+    f"""SELECT {_COMPARED}, NULL FROM orders WHERE due_at IS NOT NULL AND venue = $1
+    AND execution_state IN ('WORKING', 'CANCELLING') AND venue_order_id IS NOT NULL""",
 )
 NAMED = Statement(
     "named_by_venue",
-    f"{_COMPARED} WHERE id = ANY ($2::uuid[]) AND venue = $1 UNION {_COMPARED} WHERE venue = $1 "
-    f"AND venue_order_id = ANY ($3::text[]) UNION {_COMPARED} WHERE other_venue_orders <> '{{}}' "
+    f"{_NAMED} WHERE id = ANY ($2::uuid[]) AND venue = $1 UNION {_NAMED} WHERE venue = $1 "
+    f"AND venue_order_id = ANY ($3::text[]) UNION {_NAMED} WHERE other_venue_orders <> '{{}}' "
     "AND other_venue_orders && $3::text[] AND venue = $1",
 )
 IN_DOUBT = Statement(
@@ -154,10 +159,12 @@ def _side(row: Row) -> OurSide:
         created_at,
         updated_at,
         closed_at,
+        booked,
     ) = row
     return OurSide(
         id_, symbol, side, quantity, OrderStatus(status), ExecutionState(state), filled, venue_order_id, tuple(others),
-        is_single, created_at, updated_at, closed_at,
+        is_single, {of: Decimal(quantity) for of, quantity in (booked or {}).items()}, created_at, updated_at,
+        closed_at,
     )  # fmt: skip
 
 

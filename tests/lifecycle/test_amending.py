@@ -21,7 +21,9 @@ from app.lifecycle.advance import _claim
 from app.lifecycle.amend import Amended, AmendOutcome, AmendStored, Denied, NewTerms, NotOpen, amend
 from app.lifecycle.attention import retry
 from app.lifecycle.cancel import request_cancel
+from app.lifecycle.compare import Compared, Comparison
 from app.lifecycle.send import Leaving, record_answer, send
+from app.storage.venue_books import PostgresVenueBooks
 from proofs.fake_venue import Fault
 from tests.lifecycle.conftest import TRADER, House
 
@@ -250,9 +252,9 @@ def test_what_the_stream_says_late_about_the_first_order_changes_nothing(house: 
     assert (order.execution_state, order.alarm_code) == ("WORKING", None)
 
 
-def executed_after_all(house: House, order_id: UUID, quantity: int) -> None:
-    """The first venue order, which had ended and was replaced, has executed more than the venue had said."""
-    first = house.venue.with_client_id(str(order_id))[0]
+def executed_after_all(house: House, client_order_id: UUID | str, quantity: int) -> None:
+    """That venue order, which had ended, or was replaced, has executed more than the venue had said."""
+    first = house.venue.with_client_id(str(client_order_id))[0]
     first.status, first.cancelled_at = VenueOrderStatus.WORKING, None
     house.venue._execute(first, Decimal(quantity), Decimal(150))
     first.status = VenueOrderStatus.CANCELLED
@@ -351,6 +353,86 @@ def test_a_late_fill_of_what_was_replaced_is_booked_after_the_end_of_all_of_it(h
     order = house.order(order_id)
     assert (order.status, order.filled_quantity, order.alarm_code) == ("CANCELLED", Decimal(40), "LATE_FILL")
     assert house.account() == (Decimal(94_000), Decimal(0))
+
+
+def compared(house: House, comparison: Comparison) -> Compared:
+    found = comparison.run_once()
+    assert isinstance(found, Compared), found
+    return found
+
+
+@pytest.fixture
+def comparison(house: House) -> Comparison:
+    return Comparison(house.worker, house.venue, PostgresVenueBooks(house.worker_database))
+
+
+@pytest.mark.parametrize("executions_fail", [0, 2])
+@pytest.mark.parametrize("executed_by_the_second", [0, 20])
+def test_a_late_fill_of_what_was_replaced_is_found_in_the_list_when_the_stream_drops_it(
+    house: House, comparison: Comparison, executed_by_the_second: int, executions_fail: int
+) -> None:
+    order_id = working(house, filled=30)
+    want(house, order_id, "151")
+    carried_out(house, order_id)
+    assert compared(house, comparison).news == 0, "what was replaced is booked as the venue has it"
+    executed_after_all(house, order_id, 10)
+    if executed_by_the_second:
+        house.venue.fill(f"{order_id}-1", Decimal(executed_by_the_second), Decimal(151))
+    house.venue.plan(Fault.EXECUTIONS_ERROR, times=executions_fail)
+    assert compared(house, comparison).news == 1
+    if executions_fail:  # it is looked for until it is booked, however long ago it was sent
+        house.sweep(60)
+        compared(house, comparison)
+    carried_out(house, order_id)
+    left = Decimal(60 - executed_by_the_second)
+    assert open_at_venue(house) == [(f"{order_id}-2", left)]
+    order = house.order(order_id)
+    assert (order.filled_quantity, order.alarm_code) == (HUNDRED - left, "LATE_FILL")
+    assert house.account() == (Decimal(94_000 - executed_by_the_second * 151), left * 151)
+    before = len(house.venue.request_log)
+    assert compared(house, comparison).news == 0
+    assert [method for _, method, _ in house.venue.request_log[before:]] == ["orders", "orders"]
+
+
+@pytest.mark.parametrize("late_of", ["first", "second"])
+def test_a_late_fill_that_the_stream_drops_is_found_in_the_list_after_the_end_of_all_of_it(
+    house: House, comparison: Comparison, late_of: str
+) -> None:
+    order_id = working(house, filled=30)
+    want(house, order_id, "151")
+    carried_out(house, order_id)
+    request_cancel(house.api, order_id, TRADER, trader_id=house.trader_id)
+    carried_out(house, order_id)
+    assert house.state(order_id) == ("CANCELLED", "CLOSED")
+    assert compared(house, comparison).news == 0
+    executed_after_all(house, order_id if late_of == "first" else f"{order_id}-1", 10)
+    assert compared(house, comparison).news == 1
+    order = house.order(order_id)
+    assert (order.status, order.filled_quantity, order.alarm_code) == ("CANCELLED", Decimal(40), "LATE_FILL")
+    assert house.account() == (Decimal(94_000), Decimal(0))
+    before = len(house.venue.request_log)
+    assert compared(house, comparison).news == 0
+    house.sweep(10)
+    assert [method for _, method, _ in house.venue.request_log[before:]] == ["orders", "orders"]
+
+
+@pytest.mark.parametrize("lives", ["first", "second"])
+def test_whichever_of_an_ended_orders_venue_orders_lives_is_cancelled_there(
+    house: House, comparison: Comparison, lives: str
+) -> None:
+    order_id = working(house, filled=30)
+    want(house, order_id, "151")
+    carried_out(house, order_id)
+    request_cancel(house.api, order_id, TRADER, trader_id=house.trader_id)
+    carried_out(house, order_id)
+    house.clock.pass_(15)
+    stray = house.venue.with_client_id(str(order_id) if lives == "first" else f"{order_id}-1")[0]
+    stray.status, stray.cancelled_at = VenueOrderStatus.WORKING, None
+    assert compared(house, comparison).news == 1
+    assert house.order(order_id).alarm_code == "LIVE_AFTER_END"
+    house.sweep(10)
+    assert stray.status is VenueOrderStatus.CANCELLED
+    assert house.order(order_id).stray_due_at is None
 
 
 def test_a_late_fill_of_what_was_replaced_that_is_too_much_halts_the_trader(house: House) -> None:

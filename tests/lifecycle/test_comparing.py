@@ -11,15 +11,17 @@ from uuid import UUID, uuid4
 import pytest
 
 from app.domain.comparison import OurSide
+from app.domain.orders import Order
 from app.domain.venue_answers import OrderReport, OutcomeUnknown, VenueOrderStatus
 from app.lifecycle.cancel import request_cancel
 from app.lifecycle.compare import Compared, Comparison
 from app.lifecycle.send import instruction
 from app.storage.venue_books import PostgresVenueBooks
-from proofs.fake_venue import FakeVenue, Fault
+from proofs.fake_venue import FakeOrder, FakeVenue, Fault
 from tests.lifecycle.conftest import TRADER, House
 
 PRICE = Decimal(150)
+HUNDRED = Decimal(100)
 
 
 @pytest.fixture
@@ -244,3 +246,125 @@ def test_executions_of_a_long_night_are_found_by_one_longer_list(house: House, c
     assert compared(comparison).news == 1
     assert calls(house, before) == ["orders", "orders", "executions"]
     assert house.state(old) == ("FILLED", "CLOSED")
+
+
+def standing_exit(house: House, terms: dict[str, Decimal]) -> UUID:
+    """The exit of a filled entry for a hundred."""
+    entry_id = house.submitted(**terms)
+    house.advance(entry_id)
+    house.venue.fill(str(entry_id), HUNDRED, PRICE)
+    house.listen()
+    ((exit_id,),) = house.as_worker("SELECT id FROM orders WHERE parent_id = %s", entry_id)
+    assert isinstance(exit_id, UUID)
+    house.advance(exit_id)
+    return exit_id
+
+
+def ended_exit(house: House, terms: dict[str, Decimal]) -> Order:
+    """Such an exit, cancelled and closed here after it has stood at the venue."""
+    exit_id = standing_exit(house, terms)
+    request_cancel(house.api, exit_id, TRADER, trader_id=house.trader_id)
+    house.sweep(3)
+    house.listen()
+    assert house.state(exit_id) == ("CANCELLED", "CLOSED")
+    return house.order(exit_id)
+
+
+def executed_after_all(house: House, order: FakeOrder, quantity: int, price: Decimal) -> None:
+    """An order that had ended at the venue has executed more than it had said."""
+    order.status, order.cancelled_at = VenueOrderStatus.WORKING, None
+    house.venue._execute(order, Decimal(quantity), price)
+    order.status = VenueOrderStatus.CANCELLED
+
+
+def position(house: House) -> tuple[object, ...]:
+    """Held and reserved."""
+    (found,) = house.sql_as_worker("SELECT quantity, reserved_quantity FROM positions")
+    return found
+
+
+STOP, PROFIT = {"stop_loss": Decimal(140)}, {"take_profit": Decimal(160)}
+
+
+@pytest.mark.parametrize(
+    ("terms", "executed"), [(PROFIT, "profit"), (STOP, "stop"), (STOP | PROFIT, "profit"), (STOP | PROFIT, "stop")]
+)
+def test_what_an_exit_executed_after_its_end_is_booked_though_the_stream_dropped_it(
+    house: House, comparison: Comparison, terms: dict[str, Decimal], executed: str
+) -> None:
+    order = ended_exit(house, terms)
+    house.clock.pass_(15)
+    before = len(house.venue.request_log)
+    assert compared(comparison).news == 0
+    late = house.venue.with_client_id(str(order.id))[-1]
+    if executed == "stop" and order.is_exit_pair:
+        assert late.leg is not None
+        late = late.leg
+    executed_after_all(house, late, 40, Decimal(160 if executed == "profit" else 139))
+    compared(comparison)
+    assert calls(house, before) == ["orders", "orders", "orders", "orders", "executions"]
+    order = house.order(order.id)
+    assert (order.status, order.filled_quantity, order.alarm_code) == ("CANCELLED", Decimal(40), "LATE_FILL")
+    assert position(house) == (60, 0), "what has been sold cannot be sold again"
+    assert (order.stray_due_at, order.is_closed) == (None, True)
+    before = len(house.venue.request_log)
+    assert compared(comparison) == Compared(same=0, news=0, asked_about=0, orphans=0)
+    house.sweep(10)
+    assert calls(house, before) == ["orders", "orders"], "nobody asks about a closed order that is the same there"
+    house.listen()
+    assert position(house) == (60, 0)
+
+
+def test_what_an_ended_exit_executed_is_booked_by_a_later_look_where_executions_are_not_listed(
+    house: House, comparison: Comparison
+) -> None:
+    order = ended_exit(house, STOP | PROFIT)
+    compared(comparison)
+    executed_after_all(house, house.venue.with_client_id(str(order.id))[-1], 40, Decimal(160))
+    house.venue.plan(Fault.EXECUTIONS_ERROR, times=2)
+    compared(comparison)
+    house.clock.pass_(600)
+    compared(comparison)
+    house.sweep(10)
+    assert (house.order(order.id).filled_quantity, house.order(order.id).stray_due_at) == (Decimal(40), None)
+
+
+def test_what_the_stop_of_a_standing_pair_has_executed_is_found_in_the_list(
+    house: House, comparison: Comparison
+) -> None:
+    exit_id = standing_exit(house, STOP | PROFIT)
+    house.venue.trigger(str(exit_id))
+    house.venue.fill_stop(str(exit_id), Decimal(40), Decimal(139))
+    compared(comparison)
+    order = house.order(exit_id)
+    assert (order.status, order.filled_quantity, order.alarm_code) == ("PARTIAL", Decimal(40), None)
+    house.sweep(3)
+    house.venue.fill_stop(str(exit_id), Decimal(60), Decimal(139))
+    compared(comparison)
+    house.sweep(3)
+    assert (house.state(exit_id), house.order(exit_id).alarm_code) == (("FILLED", "CLOSED"), None)
+    assert position(house) == (0, 0)
+
+
+@pytest.mark.parametrize("part", ["both", "profit", "stop"])
+def test_a_pair_that_ended_here_and_lives_there_is_gone_after_whichever_part_it_is(
+    house: House, comparison: Comparison, part: str
+) -> None:
+    order = ended_exit(house, STOP | PROFIT)
+    profit = house.venue.with_client_id(str(order.id))[-1]
+    assert profit.leg is not None
+    parts = {"profit": [profit], "stop": [profit.leg], "both": [profit, profit.leg]}[part]
+    for each in parts:
+        each.status, each.cancelled_at = VenueOrderStatus.WORKING, None
+    compared(comparison)
+    assert house.order(order.id).alarm_code is None, "lists may lag for a moment"
+    house.clock.pass_(15)
+    compared(comparison)
+    assert house.order(order.id).alarm_code == "LIVE_AFTER_END"
+    house.sweep(5)
+    assert [each.status for each in parts] == [VenueOrderStatus.CANCELLED] * len(parts)
+    assert house.order(order.id).stray_due_at is None
+    before = len(house.venue.request_log)
+    compared(comparison)
+    house.sweep(10)
+    assert calls(house, before) == ["orders", "orders"]

@@ -13,7 +13,7 @@ from app.lifecycle.accept import Refusal
 from app.lifecycle.advance import _claim
 from app.lifecycle.cancel import request_cancel
 from app.lifecycle.halts import lift
-from app.lifecycle.reconcile import take_updates
+from app.lifecycle.reconcile import take_report, take_updates
 from app.lifecycle.send import Leaving, instruction, record_answer
 from proofs.fake_venue import Fault
 from tests.lifecycle.conftest import TRADER, House
@@ -413,3 +413,26 @@ def test_exits_are_no_orders_of_the_traders_own_to_the_rate_limit(house: House) 
         house.venue.fill(str(entry_id), terms["quantity"], Decimal(150))
         house.listen()
     assert isinstance(house.submit(), Refusal)
+
+
+@pytest.mark.parametrize("streamed", [True, False])
+def test_a_stop_that_takes_over_while_its_ended_pair_is_gone_after_is_cancelled_too(
+    house: House, streamed: bool
+) -> None:
+    _, pair = standing(house)
+    request_cancel(house.api, pair.id, TRADER, trader_id=house.trader_id)
+    house.sweep(3)
+    house.listen()
+    assert house.state(pair.id) == ("CANCELLED", "CLOSED")
+    profit = house.venue.with_client_id(str(pair.id))[-1]
+    assert profit.leg is not None
+    for each in (profit, profit.leg):  # the cancel was taken, and is undone
+        each.status, each.cancelled_at = VenueOrderStatus.WORKING, None
+    house.clock.pass_(15)
+    take_report(house.worker, pair.id, profit.report(with_legs=False), (), house.clock.now())
+    stop = house.venue.trigger(str(pair.id))
+    if streamed:
+        house.listen()
+    house.sweep(10)
+    assert stop.status is VenueOrderStatus.CANCELLED
+    assert (house.order(pair.id).alarm_code, house.order(pair.id).stray_due_at) == ("LIVE_AFTER_END", None)

@@ -326,6 +326,7 @@ OF_WORKERS = {
     "what a halt covers": (orders.HALTED, ["50"]),
     "an order of a name the venue gave": (orders.AT_VENUE, ["'x'"]),
     "strays": (orders.STRAYS, ["now()"]),
+    "orders that a list of the venue's names": (venue_books.NAMED, ["'ALPACA'", f"'{{{NO_ORDER}}}'", "'{x}'"]),
     "orphans that are known": (venue_books.KNOWN_ORPHANS, [f"'{VENUES_CHAIN}'", "'{x}'"]),
 }
 SMALL = {"market_hours", "instruments", "traders", "accounts"}
