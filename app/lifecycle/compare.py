@@ -14,15 +14,17 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Protocol
 from uuid import UUID, uuid5
 
 from app.domain.changes import ChainHead, LogEntry, NoSuchOrder
 from app.domain.comparison import LIST_LAG, OurSide, differences
+from app.domain.reconciliation import NOTHING_KNOWN, Known
 from app.domain.retry_policy import LATEST_LOOK, SOONEST_LOOK
 from app.domain.venue_answers import NONSENSE, UNREADABLE, Execution, OrderReport, OutcomeUnknown
 from app.lifecycle.ports import Ports
-from app.lifecycle.reconcile import take_report
+from app.lifecycle.reconcile import recorded_executions, take_report
 from app.lifecycle.record import chained
 from app.venues.port import VenueLists
 
@@ -117,8 +119,7 @@ class Comparison:
         reports, live = listed
         ours = self._books.named(self._lists.name, reports)
         found = differences(reports, ours, live, asked_at)
-        created = {order.id: order.created_at for order in ours}
-        executions = self._missed_executions([report for _, report in found.news], created)
+        executions = self._missed_executions(found.news, {order.id: order for order in ours})
         for order_id, report in found.news:
             try:
                 missed = executions.get(report.venue_order_id, ())
@@ -152,17 +153,27 @@ class Comparison:
         return list(reports.values()), live
 
     def _missed_executions(
-        self, reports: Sequence[OrderReport], created: Mapping[UUID, datetime]
+        self, news: Sequence[tuple[UUID, OrderReport]], ours: Mapping[UUID, OurSide]
     ) -> Mapping[str, Sequence[Execution]]:
-        filled = [report for report in reports if report.filled_quantity]
+        filled = [(ours[order_id], report) for order_id, report in news if report.filled_quantity]
         if not filled:
             return {}
-        since = min(created[UUID(report.client_order_id)] for report in filled) - BEFORE_ACCEPTANCE
-        executions = self._lists.executions_of(filled, since)
+        known: dict[tuple[str, Decimal], Decimal] = {}
+        for order, _ in filled:
+            if order.filled_quantity:
+                known.update(self._recorded(order.id))
+        since = min(order.created_at for order, _ in filled) - BEFORE_ACCEPTANCE
+        executions = self._lists.executions_of([report for _, report in filled], since, known)
         if isinstance(executions, OutcomeUnknown):
             log.warning("the venue did not list executions: %s", executions.message)
             return {}  # the orders stay open until each was asked about
         return executions
+
+    def _recorded(self, order_id: UUID) -> Known:
+        try:
+            return recorded_executions(self._ports, order_id)
+        except NoSuchOrder:
+            return NOTHING_KNOWN  # said where its report is taken over
 
     def _report_orphans(self, strangers: Sequence[OrderReport], now: datetime) -> int:
         self._strangers = {
