@@ -22,6 +22,7 @@ from uuid import UUID
 from app.domain.acceptance import OrderTerms
 from app.domain.changes import Actor, LostRace
 from app.domain.orders import Order, OrderType, Side, TimeInForce
+from app.domain.reconciliation import NOTHING_KNOWN, Known
 from app.domain.venue_answers import (
     CancelAnswer,
     ExecutionsAnswer,
@@ -117,8 +118,8 @@ class WatchedVenue:
         self.wire.moment("find!")
         return answer
 
-    def executions(self, report: OrderReport, since: datetime) -> ExecutionsAnswer:
-        answer = self.venue.executions(report, since)
+    def executions(self, report: OrderReport, since: datetime, known: Known = NOTHING_KNOWN) -> ExecutionsAnswer:
+        answer = self.venue.executions(report, since, known)
         self.wire.moment("executions!")
         return answer
 

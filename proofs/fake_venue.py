@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 
+from app.domain.reconciliation import NOTHING_KNOWN, Known, are_complete
 from app.domain.trading_session import MarketHours
 from app.domain.venue_answers import (
     Accepted,
@@ -192,6 +193,10 @@ class FakeVenue:
         """The next `times` calls of the fault's method meet it."""
         self._planned[fault.method].extend([Planned(fault, seconds, code)] * times)
 
+    def forget_plans(self, method: str) -> None:
+        """From now on its calls meet nothing."""
+        self._planned[method].clear()
+
     def with_client_id(self, client_order_id: str) -> list[FakeOrder]:
         """Every order the venue ever took with that id, oldest first."""
         self.settle()
@@ -282,17 +287,11 @@ class FakeVenue:
         known = [order for order in self.with_client_id(client_order_id) if order.visible_at <= now]
         return Found(known[-1].report()) if known else NotFound("not in the ledger")
 
-    def executions(self, report: OrderReport, since: datetime) -> ExecutionsAnswer:
+    def executions(self, report: OrderReport, since: datetime, known: Known = NOTHING_KNOWN) -> ExecutionsAnswer:
         planned = self._meet("executions", report.venue_order_id)
         if planned is not None and planned.fault is Fault.EXECUTIONS_ERROR:
             return _error()
-        listed = [
-            execution
-            for order in self.ledger
-            if order.venue_order_id == report.venue_order_id
-            for execution in order.executions
-            if execution.executed_at >= since
-        ]
+        listed = self._listed(report, since, known)
         return Executions(tuple(listed[:-1] if planned is not None else listed))
 
     def cancel(self, venue_order_id: str) -> CancelAnswer:
@@ -322,16 +321,12 @@ class FakeVenue:
         return [order.report() for order in working if order.visible_at <= now]
 
     def executions_of(
-        self, reports: Sequence[OrderReport], since: datetime
+        self, reports: Sequence[OrderReport], since: datetime, known: Known = NOTHING_KNOWN
     ) -> Mapping[str, Sequence[Execution]] | OutcomeUnknown:
         planned = self._meet("executions", ",".join(report.venue_order_id for report in reports))
         if planned is not None:
             return _error()
-        found: dict[str, list[Execution]] = {report.venue_order_id: [] for report in reports}
-        for order in self.ledger:
-            if order.venue_order_id in found:
-                found[order.venue_order_id] += [each for each in order.executions if each.executed_at >= since]
-        return found
+        return {report.venue_order_id: self._listed(report, since, known) for report in reports}
 
     def quotes(self, symbols: Sequence[str]) -> Sequence[Quote] | OutcomeUnknown:
         if self._meet("quotes", ",".join(symbols)) is not None:
@@ -360,6 +355,17 @@ class FakeVenue:
         """Nothing to end."""
 
     # --- inside -----------------------------------------------------------------------------------------------------
+
+    def _listed(self, report: OrderReport, since: datetime, known: Known) -> list[Execution]:
+        """Read newest first, one by one, and no further than the contract asks: the least that whoever asks may get."""
+        ledger = [order for order in self.ledger if order.venue_order_id == report.venue_order_id]
+        listed: list[Execution] = []
+        for execution in (each for order in ledger for each in reversed(order.executions)):
+            if are_complete(report, listed, known):
+                break
+            if execution.executed_at >= since:
+                listed.insert(0, execution)
+        return listed
 
     def _meet(self, method: str, about: str) -> Planned | None:
         self.settle()

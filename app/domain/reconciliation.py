@@ -123,6 +123,30 @@ Known = Mapping[tuple[str, Decimal], Decimal]
 """Executions already recorded for an order: the venue's order and its cumulative quantity after each -> quantity."""
 
 
+NOTHING_KNOWN: Known = {}
+
+
+def are_complete(report: OrderReport, executions: Iterable[Execution], known: Known) -> bool:
+    """True when these executions and the recorded ones are all that the report counts of its own order.
+
+    Not by their sum: what is recorded may be the latest of them (the stream lost an earlier one), and then the sum of
+    what is recorded and what is found is reached before the one that is missing.
+    """
+    parts = {end: size for (of, end), size in known.items() if of == report.venue_order_id}
+    parts.update((each.cumulative_quantity, each.quantity) for each in executions)
+    reached = Decimal(0)
+    for end in sorted(parts):
+        if reached >= report.filled_quantity or end - parts[end] > reached:
+            break
+        reached = end
+    return reached >= report.filled_quantity
+
+
+def are_missing(order: Order, report: OrderReport) -> bool:
+    """True while the report counts executions that are not recorded, and its total can be true of the order."""
+    return not is_part(order, report) and order.filled_at_venue < report.total_filled <= order.quantity_at_venue
+
+
 def missing_executions(
     order: Order, known: Known, executions: Iterable[Execution], reported: Sequence[str] = ()
 ) -> list[Execution]:

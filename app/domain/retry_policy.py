@@ -60,6 +60,26 @@ def stalls_at(order: Order) -> datetime | None:
     return order.updated_at + ENTRY_STALLS_AFTER
 
 
+SOONEST_FETCH = timedelta(seconds=1)
+LATEST_FETCH = timedelta(seconds=60)
+
+
+def missing_since(order: Order, reported_at: datetime | None) -> datetime:
+    """From when on executions that the venue counts, and that we do not have, can have been missing at the latest."""
+    return order.updated_at if reported_at is None else max(order.updated_at, reported_at)
+
+
+def fetch_again_at(order: Order, reported_at: datetime | None, now: datetime) -> datetime:
+    """When executions that could not be had are asked for again: after as long as they have been missing.
+
+    So the pauses double, with nothing to be counted: a list that lags shows them within seconds, and one that cannot
+    be had does not take the venue's allowance from look-ups and cancels. An order that can still be executed is looked
+    at no later than any other.
+    """
+    pause = now - missing_since(order, reported_at)
+    return now + min(max(pause, SOONEST_FETCH), LATEST_FETCH)
+
+
 # Look again at a live order soon after it changed (a lost stream message shows within seconds), rarely when it rests.
 SOONEST_LOOK = timedelta(seconds=2)
 LATEST_LOOK = timedelta(seconds=30)

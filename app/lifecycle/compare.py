@@ -20,10 +20,11 @@ from uuid import UUID, uuid5
 
 from app.domain.changes import ChainHead, LogEntry, NoSuchOrder
 from app.domain.comparison import LIST_LAG, OurSide, differences
+from app.domain.reconciliation import NOTHING_KNOWN, Known, are_complete
 from app.domain.retry_policy import LATEST_LOOK, SOONEST_LOOK
 from app.domain.venue_answers import NONSENSE, UNREADABLE, Execution, OrderReport, OutcomeUnknown
 from app.lifecycle.ports import Ports
-from app.lifecycle.reconcile import take_report
+from app.lifecycle.reconcile import recorded_executions, take_report
 from app.lifecycle.record import chained
 from app.venues.port import VenueLists
 
@@ -122,12 +123,13 @@ class Comparison:
         ours = self._books.named(self._lists.name, reports)
         found = differences(reports, ours, live, asked_at)
         by_id = {order.id: order for order in ours}
-        executions = self._missed_executions(found.news, by_id)
+        executions, known = self._missed_executions(found.news, by_id)
         unlisted: list[datetime] = []
         for order_id, report in found.news:
-            missed = [each for name in report.ids for each in executions.get(name, ())]
-            listed_of_it = sum((each.quantity for each in missed), Decimal(0))
-            if listed_of_it < report.total_filled and not by_id[order_id].is_single:
+            parts = [(each, executions.get(each.venue_order_id, ())) for each in (report, *report.legs)]
+            missed = [execution for _, listed_of_it in parts for execution in listed_of_it]
+            is_whole = all(are_complete(each, listed_of_it, known) for each, listed_of_it in parts)
+            if not is_whole and not by_id[order_id].is_single:
                 unlisted.append(by_id[order_id].created_at)
             try:
                 take_report(self._ports, order_id, report, missed, asked_at - LIST_LAG)
@@ -165,21 +167,31 @@ class Comparison:
 
     def _missed_executions(
         self, news: Sequence[tuple[UUID, OrderReport]], ours: Mapping[UUID, OurSide]
-    ) -> Mapping[str, Sequence[Execution]]:
+    ) -> tuple[Mapping[str, Sequence[Execution]], Known]:
+        """What the venue lists of what the news count, and what of them is recorded already."""
         filled = [
-            (ours[order_id].created_at, each)
+            (ours[order_id], each)
             for order_id, report in news
             for each in (report, *report.legs)
             if each.filled_quantity
         ]
         if not filled:
-            return {}
-        since = min(created_at for created_at, _ in filled) - BEFORE_ACCEPTANCE
-        executions = self._lists.executions_of([each for _, each in filled], since)
+            return {}, {}
+        known: dict[tuple[str, Decimal], Decimal] = {}
+        for order_id in {order.id for order, _ in filled if order.filled_quantity}:
+            known.update(self._recorded(order_id))
+        since = min(order.created_at for order, _ in filled) - BEFORE_ACCEPTANCE
+        executions = self._lists.executions_of([each for _, each in filled], since, known)
         if isinstance(executions, OutcomeUnknown):
             log.warning("the venue did not list executions: %s", executions.message)
-            return {}  # the orders stay open until each was asked about; what was over is compared again
-        return executions
+            return {}, known  # the orders stay open until each was asked about; what was over is compared again
+        return executions, known
+
+    def _recorded(self, order_id: UUID) -> Known:
+        try:
+            return recorded_executions(self._ports, order_id)
+        except NoSuchOrder:
+            return NOTHING_KNOWN  # said where its report is taken over
 
     def _report_orphans(self, strangers: Sequence[OrderReport], now: datetime) -> int:
         self._strangers = {

@@ -18,6 +18,7 @@ from app.domain.order_events import Reason
 from app.domain.order_states import ExecutionState, OrderStatus
 from app.domain.orders import Order, OrderType, Side
 from app.domain.reconciliation import (
+    NOTHING_KNOWN,
     AbsenceProven,
     Adopt,
     Decision,
@@ -28,12 +29,13 @@ from app.domain.reconciliation import (
     StillUnknown,
     absence,
     adopt,
+    are_missing,
     decide,
     is_part,
     is_whole_end,
     missing_executions,
 )
-from app.domain.retry_policy import GiveUp, look_again_at
+from app.domain.retry_policy import GiveUp, fetch_again_at, look_again_at, missing_since
 from app.domain.venue_answers import (
     NONSENSE,
     TAKEN_BACK,
@@ -67,7 +69,9 @@ from app.lifecycle.send import (
 
 LISTENER = Actor("listener")
 BEHIND = timedelta(seconds=1)
-"""How soon executions that the venue counts but does not list yet are asked for again."""
+"""How soon an order that has ended there, and not here yet, is asked about again."""
+UNFETCHED_TOO_LONG = timedelta(minutes=5)
+"""So long, and no list lags: somebody has to look why executions that the venue counts cannot be had."""
 UNPROVEN_TOO_LONG = timedelta(minutes=2)
 BEFORE_ACCEPTANCE = timedelta(minutes=5)
 """How far before our acceptance executions are listed from: more than any clock difference to the venue."""
@@ -82,10 +86,11 @@ def ask(ports: Ports, claimed: Order) -> Next | Leaving:
     if isinstance(answer, Found) and answer.report.total_filled > (
         0 if claimed.replacements else claimed.filled_at_venue
     ):
+        known = recorded_executions(ports, claimed.id) if claimed.filled_quantity else NOTHING_KNOWN
         for report in (answer.report, *answer.report.legs):
             if not report.filled_quantity:
                 continue
-            match venue.executions(report, claimed.created_at - BEFORE_ACCEPTANCE):
+            match venue.executions(report, claimed.created_at - BEFORE_ACCEPTANCE, known):
                 case Executions(executions=listed):
                     executions.extend(listed)
                 case OutcomeUnknown():
@@ -95,6 +100,18 @@ def ask(ports: Ports, claimed: Order) -> Next | Leaving:
     return _settle(ports, claimed, decision, executions, WORKER.hearing(now))
 
 
+def recorded_executions(ports: Ports, order_id: UUID) -> Known:
+    """What is booked of an order's executions, so that no more than what is missing is looked for.
+
+    Raises NoSuchOrder.
+    """
+
+    def read(held: Held) -> Verdict[Known]:
+        return Verdict(held.known)
+
+    return ports.store.change(order_id, read, books=True)
+
+
 def _settle(
     ports: Ports, claimed: Order, decision: Decision, executions: Sequence[Execution], heard: Actor
 ) -> Next | Leaving:
@@ -102,6 +119,7 @@ def _settle(
         record = Record(ports, held, heard)
         if isinstance(decision, Adopt):
             following: Next | Leaving = take_over(record, decision.report, executions, held.known, found_by_asking=True)
+            _alarm_if_unfetched(record, decision.report)
             return Verdict(following, record.changes())
         if held.order.fence != claimed.fence or held.order.is_closed:
             return Verdict(Settled())  # somebody else owns it by now: an intent made under an old fence is dropped
@@ -118,6 +136,18 @@ def _settle(
         books=isinstance(decision, (Adopt, AbsenceProven)),
         sending=isinstance(decision, SendAgain),
     )
+
+
+def _alarm_if_unfetched(record: Record, report: OrderReport) -> None:
+    order = record.order
+    if not are_missing(order, report):
+        return
+    since = missing_since(order, report.updated_at)
+    if record.now - since > UNFETCHED_TOO_LONG:
+        ours, theirs = plain(order.filled_at_venue), plain(report.total_filled)
+        record.alarm(
+            "EXECUTIONS_MISSING", f"the venue counts {theirs} filled, we have {ours}, and it does not list the rest"
+        )
 
 
 def _standing(order: Order) -> tuple[object, ...]:
@@ -200,7 +230,7 @@ def take_over(
     after = record.order
     if order.is_closed:
         remember_other_orders(record, report)
-        return _after_end(record, report, known)
+        return _after_end(record, report, known, found_by_asking=found_by_asking)
     if after.is_closed:
         remember_venue_order(record, report)
         remember_other_orders(record, report)
@@ -223,15 +253,15 @@ def take_over(
     elif after.is_exit_pair and not after.other_venue_orders and not found_by_asking:
         _hasten(record)  # the stream does not name the other exit: ask, so that what it executes is known as ours
         return TryAgain(record.now, Reason("LEG_UNKNOWN", "The venue is asked for the other exit."))
-    behind = report.total_filled > after.filled_at_venue or report.status.is_end
+    missing = report.total_filled > after.filled_at_venue
+    behind = missing or report.status.is_end
     if found_by_asking and report.status.is_end and not report.has_ended:
-        behind = report.total_filled > after.filled_at_venue  # one exit has ended, the other stands
+        behind = missing  # one exit has ended, the other stands
     if behind and not found_by_asking:
         _hasten(record)  # the stream skipped something: ask
         return TryAgain(record.now, Reason("EXECUTIONS_MISSING", "Executions are being fetched."))
     if events or found_by_asking:
-        again = record.now + BEHIND if behind else look_again_at(after, record.now)
-        record.bookkeeping(due_at=again, not_founds=0)
+        record.bookkeeping(due_at=_again_at(after, report, record.now, behind=behind, missing=missing), not_founds=0)
     if after.is_leaving_venue:
         if not order.is_known_at_venue:
             record.bookkeeping(due_at=record.now)
@@ -239,6 +269,13 @@ def take_over(
         if found_by_asking:
             record.bookkeeping(cancel_sent_at=None)  # it still works there: the next step cancels again
     return Settled()
+
+
+def _again_at(order: Order, report: OrderReport, now: datetime, *, behind: bool, missing: bool) -> datetime:
+    if not missing:
+        return now + BEHIND if behind else look_again_at(order, now)
+    fetch = fetch_again_at(order, report.updated_at, now)
+    return fetch if report.has_ended else min(fetch, look_again_at(order, now))  # its deadline, its cancel do not wait
 
 
 def _of_what_was_replaced(record: Record, events: Sequence[happened.OrderEvent]) -> Next:
@@ -297,7 +334,7 @@ def _contradicted(record: Record, nonsense: Nonsense) -> Next:
     return Settled()
 
 
-def _after_end(record: Record, report: OrderReport, known: Known) -> Next:
+def _after_end(record: Record, report: OrderReport, known: Known, *, found_by_asking: bool) -> Next:
     """The venue speaks of an order that had ended here: its late fills are booked by now."""
     order, now = record.order, record.now
     if not report.has_ended:
@@ -307,8 +344,10 @@ def _after_end(record: Record, report: OrderReport, known: Known) -> Next:
     booked = sum((quantity for (of, _), quantity in counted.items() if of in report.ids), Decimal(0))
     if report.total_filled > booked and (order.is_exit or not is_part(order, report)):
         # of what was replaced away an answer would say nothing: only the comparison comes back to that
-        record.bookkeeping(venue_order_id=order.venue_order_id or report.venue_order_id, stray_due_at=now)
-        return TryAgain(now, Reason("EXECUTIONS_MISSING", "Executions are being fetched."))
+        again = found_by_asking and order.stray_due_at is not None
+        due = fetch_again_at(order, report.updated_at, now) if again else now
+        record.bookkeeping(venue_order_id=order.venue_order_id or report.venue_order_id, stray_due_at=due)
+        return TryAgain(due, Reason("EXECUTIONS_MISSING", "Executions are being fetched."))
     if order.stray_due_at is not None and is_whole_end(order, report):
         record.bookkeeping(stray_due_at=None)  # it has ended there as well
     return Settled()
@@ -359,13 +398,25 @@ def take_report(
         ended_before = before.closed_at is not None and before.closed_at < listed_after
         if ended_before and not report.has_ended:
             found_after_end(record, report, is_fresh=True)
+        if are_missing(record.order, report):
+            _put_off_nothing(record, before)
         return Verdict(following, None if record.is_empty else record.changes())
 
     following = change_or_alarm(ports, order_id, settle, books=True)
-    if isinstance(following, TryAgain):
+    if isinstance(following, TryAgain) and following.at <= ports.clock.now():
         order = ports.store.order(order_id)
         if order is not None:
             ports.wakeups.work(order)
+
+
+def _put_off_nothing(record: Record, before: Order) -> None:
+    """A list that comes more often than executions are asked for would keep them from ever being asked for."""
+    for name, was, due in (
+        ("due_at", before.due_at, record.order.due_at),
+        ("stray_due_at", before.stray_due_at, record.order.stray_due_at),
+    ):
+        if was is not None and due is not None and was < due:
+            record.bookkeeping(**{name: was})
 
 
 def take_updates(ports: Ports, order_id: UUID, updates: Sequence[TradeUpdate]) -> None:

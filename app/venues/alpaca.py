@@ -10,11 +10,11 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from email.utils import parsedate_to_datetime
 from typing import ParamSpec, TypeVar
 from urllib.parse import quote
 
+from app.domain.reconciliation import NOTHING_KNOWN, Known, are_complete
 from app.domain.trading_session import MarketHours
 from app.domain.venue_answers import (
     NONSENSE,
@@ -51,6 +51,9 @@ _ASSETS_BYTES = 64_000_000  # Alpaca lists over ten thousand assets in one answe
 _EVIDENCE_CHARACTERS = 500
 _ORDERS_PAGE = 500  # Alpaca's largest
 _ACTIVITIES_PAGE = 100  # Alpaca's largest
+_PAGES_FOR_MANY = 10  # a thousand fills of the account: what was missed lately; what is older is asked for by itself
+_URGENT_PAGES = 10  # so many come first; who reads on for longer leaves to look-ups and cancels what is kept for them
+_AFTER_LAST_REPORT = timedelta(minutes=5)  # a fill's time may be that much after its order's: more than clocks differ
 _QUOTES_AT_ONCE = 100  # keeps the request line far below what servers take
 _LONGEST_RETRY_AFTER = 3600.0  # seconds; a venue that says more is not believed
 _ORDER_NOT_FOUND = 40410000
@@ -144,41 +147,68 @@ class AlpacaVenue:
         nested = self._believed(answer, wire.order_with_id, answer.body, report.client_order_id)
         return nested if isinstance(nested, OutcomeUnknown) else Found(nested)
 
-    def executions(self, report: OrderReport, since: datetime) -> ExecutionsAnswer:
-        """Reads pages until the executions reach the report's filled quantity or the list ends.
+    def executions(self, report: OrderReport, since: datetime, known: Known = NOTHING_KNOWN) -> ExecutionsAnswer:
+        """Reads pages, newest first, until all that the report counts is found or known, or the list ends.
 
         The list can lag behind the order, so it may end with less: the caller compares and asks again.
         """
-        found = self.executions_of([report], since)
+        found = self._executions([report], since, known, most_pages=None)
         return found if isinstance(found, OutcomeUnknown) else Executions(found[report.venue_order_id])
 
     def executions_of(
-        self, reports: Sequence[OrderReport], since: datetime
+        self, reports: Sequence[OrderReport], since: datetime, known: Known = NOTHING_KNOWN
     ) -> Mapping[str, tuple[Execution, ...]] | OutcomeUnknown:
-        """The same for many orders, from the same pages."""
+        """The same for many orders, from the same pages, and from so many only that one old order costs no others."""
+        return self._executions(reports, since, known, most_pages=_PAGES_FOR_MANY)
+
+    def _executions(
+        self, reports: Sequence[OrderReport], since: datetime, known: Known, *, most_pages: int | None
+    ) -> Mapping[str, tuple[Execution, ...]] | OutcomeUnknown:
         deadline = self._deadline()
-        target = f"/v2/account/activities/FILL?direction=asc&page_size={_ACTIVITIES_PAGE}&after={_before(since)}"
         found: dict[str, list[Execution]] = {report.venue_order_id: [] for report in reports}
-        pages: set[str] = set()
-        token = ""
+        target = f"/v2/account/activities/FILL?direction=desc&page_size={_ACTIVITIES_PAGE}"
+        spans = self._spans(reports, since)
+        span, token = spans.pop(0), ""
+        asked: set[str] = set()
         while True:
-            answer = self._call("GET", target + token, Urgency.FIRST, deadline=deadline)
-            if isinstance(answer, OutcomeUnknown):
-                return answer
-            if answer.status != 200:
-                return self._unknown(answer)
+            urgency = Urgency.FIRST if len(asked) < _URGENT_PAGES else Urgency.LAST
+            answer = self._call("GET", target + span + token, urgency, deadline=deadline)
+            if isinstance(answer, OutcomeUnknown) or answer.status != 200:
+                complete = _complete_ones(found, reports, known) if asked else {}
+                return complete or (answer if isinstance(answer, OutcomeUnknown) else self._unknown(answer))
+            asked.add(span + token)
             page = self._believed(answer, _activities_of, answer.body, reports)
             if isinstance(page, OutcomeUnknown):
                 return page
             for execution in page.executions:
                 found[execution.venue_order_id].append(execution)
-            # Without a fill to find, or with the one found that completes what each order reports, the rest is others'.
-            if page.length < _ACTIVITIES_PAGE or all(_reached(found, report) for report in reports):
-                return self._believed(answer, _in_sequence, found)
-            pages.add(token)
-            token = "&page_token=" + quote(page.last_id, safe="")
-            if token in pages:
+            span_ends = page.length < _ACTIVITIES_PAGE
+            list_ends = span_ends and not spans
+            # With the last that any of them lacks, the rest is others', or older than what is known.
+            if list_ends or all(are_complete(report, found[report.venue_order_id], known) for report in reports):
+                in_sequence = self._believed(answer, _in_sequence, found)
+                # fills of one moment may stand in any order, so the one between two may be on the next page
+                if list_ends or not isinstance(in_sequence, OutcomeUnknown):
+                    return in_sequence
+            if len(asked) == most_pages:
+                return _complete_ones(found, reports, known)
+            if span_ends:
+                span, token = spans.pop(0), ""
+            else:
+                token = "&page_token=" + quote(page.last_id, safe="")
+            if span + token in asked:
                 return self._nonsense(answer, "its pages of executions do not go on")
+
+    def _spans(self, reports: Sequence[OrderReport], since: datetime) -> list[str]:
+        """Which times to list, most likely first: up to the venue's last word on the orders, then what is later."""
+        everything = [f"&after={_before(since)}"]
+        last = [report.updated_at for report in reports if report.updated_at is not None]
+        if not last or len(last) < len(reports):
+            return everything
+        until = max(last) + _AFTER_LAST_REPORT
+        if not since < until < self._clock():
+            return everything
+        return [f"&after={_before(since)}&until={_moment(until)}", f"&after={_before(until)}"]
 
     def cancel(self, venue_order_id: str) -> CancelAnswer:
         answer = self._call("DELETE", "/v2/orders/" + quote(venue_order_id, safe=""), Urgency.FIRST)
@@ -405,8 +435,12 @@ class AlpacaVenue:
         return wire.printable(text, _EVIDENCE_CHARACTERS)
 
 
+def _moment(moment: datetime) -> str:
+    return quote(wire.wire_time(moment), safe="")
+
+
 def _before(moment: datetime) -> str:
-    return quote(wire.wire_time(moment - _JUST_BEFORE), safe="")
+    return _moment(moment - _JUST_BEFORE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -426,9 +460,19 @@ def _activities_of(body: bytes, reports: Sequence[OrderReport]) -> _Activities:
     return _Activities(len(page), page[-1].id if page else "", mine)
 
 
-def _reached(found: Mapping[str, Sequence[Execution]], report: OrderReport) -> bool:
-    executions = found[report.venue_order_id]
-    return max((each.cumulative_quantity for each in executions), default=Decimal(0)) >= report.filled_quantity
+def _complete_ones(
+    found: Mapping[str, Sequence[Execution]], reports: Sequence[OrderReport], known: Known
+) -> dict[str, tuple[Execution, ...]]:
+    """Of a list that was not read to its end: only the orders it completes, because a part would pass for the whole."""
+    complete: dict[str, tuple[Execution, ...]] = {}
+    for report in reports:
+        executions = found[report.venue_order_id]
+        if are_complete(report, executions, known):
+            try:
+                complete[report.venue_order_id] = wire.in_sequence(executions)
+            except Nonsense:
+                continue  # as long as the rest is unread, one of them may be missing
+    return complete
 
 
 def _in_sequence(found: Mapping[str, Sequence[Execution]]) -> dict[str, tuple[Execution, ...]]:

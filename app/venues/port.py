@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
+from app.domain.reconciliation import NOTHING_KNOWN, Known
 from app.domain.trading_session import MarketHours
 from app.domain.venue_answers import (
     CancelAnswer,
@@ -53,8 +54,11 @@ class Venue(Protocol):
         """Ask for an order in any state by our id."""
         ...
 
-    def executions(self, report: OrderReport, since: datetime) -> ExecutionsAnswer:
-        """All executions of that order from `since` (aware UTC) on, oldest first."""
+    def executions(self, report: OrderReport, since: datetime, known: Known = NOTHING_KNOWN) -> ExecutionsAnswer:
+        """Executions of that order from `since` (aware UTC) on, oldest first: at least all that are not in `known`.
+
+        Where `known` and the venue's latest are all that the report counts, what is older need not be among them.
+        """
         ...
 
     def cancel(self, venue_order_id: str) -> CancelAnswer: ...
@@ -84,9 +88,13 @@ class VenueLists(Protocol):
         ...
 
     def executions_of(
-        self, reports: Sequence[OrderReport], since: datetime
+        self, reports: Sequence[OrderReport], since: datetime, known: Known = NOTHING_KNOWN
     ) -> Mapping[str, Sequence[Execution]] | OutcomeUnknown:
-        """Executions of all these orders from `since` (aware UTC) on, oldest first, by the venue's order id."""
+        """The same of all these orders, by the venue's order id.
+
+        An order whose executions would take longer to find is missing from the result: nothing is known of it, and it
+        is asked about by itself.
+        """
         ...
 
 

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TypeVar
 
+from app.domain.reconciliation import NOTHING_KNOWN, Known
 from app.domain.venue_answers import (
     CancelAnswer,
     Executions,
@@ -218,14 +219,14 @@ class Wire:
             return _error()
         return self._call(f"find {short(client_order_id)}", client_order_id, lambda: self._look(client_order_id))
 
-    def executions(self, report: OrderReport, since: datetime) -> ExecutionsAnswer:
+    def executions(self, report: OrderReport, since: datetime, known: Known = NOTHING_KNOWN) -> ExecutionsAnswer:
         self._scheduler.step(f"lists executions of {report.venue_order_id}")
         if self._faults.meets("list error"):
             return _error()
         listed = self._call(
             f"list {report.venue_order_id}",
             report.client_order_id,
-            lambda: self._exchange.fake.executions(report, since),
+            lambda: self._exchange.fake.executions(report, since, known),
         )
         if isinstance(listed, Executions) and self._faults.meets("list incomplete"):
             return Executions(listed.executions[:-1])

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
+from itertools import pairwise
 from uuid import UUID, uuid4
 
 import pytest
@@ -368,3 +369,73 @@ def test_a_pair_that_ended_here_and_lives_there_is_gone_after_whichever_part_it_
     compared(comparison)
     house.sweep(10)
     assert calls(house, before) == ["orders", "orders"]
+
+
+def asked_for_executions(house: House, since: int) -> list[timedelta]:
+    """The pauses between one question for executions and the next."""
+    asked = [at for at, method, _ in house.venue.request_log[since:] if method == "executions"]
+    return [later - earlier for earlier, later in pairwise(asked)]
+
+
+def test_executions_that_cannot_be_had_are_asked_for_less_and_less_often(house: House) -> None:
+    (order_id,) = working(house)
+    house.venue.fill(str(order_id), Decimal(10), PRICE)
+    house.venue.plan(Fault.EXECUTIONS_ERROR, times=1000)
+    before = len(house.venue.request_log)
+    house.sweep(240)
+    pauses = [pause.total_seconds() for pause in asked_for_executions(house, before)]
+    assert pauses[0] < 6
+    assert pauses == sorted(pauses)
+    assert len(pauses) < 12, "it was asked about every second"
+    assert house.order(order_id).alarm_code is None
+    house.sweep(240)
+    assert asked_for_executions(house, before)[-1] <= timedelta(seconds=62)
+    assert house.order(order_id).alarm_code == "EXECUTIONS_MISSING"
+    assert house.state(order_id) == ("PENDING", "WORKING"), "an end is believed with its executions only"
+    house.venue.forget_plans("executions")
+    house.sweep(61)
+    assert house.state(order_id) == ("FILLED", "CLOSED")
+
+
+def test_a_list_that_comes_again_and_again_does_not_put_off_the_question_for_executions(
+    house: House, comparison: Comparison
+) -> None:
+    (order_id,) = working(house)
+    house.venue.fill(str(order_id), Decimal(10), PRICE)
+    house.venue.plan(Fault.EXECUTIONS_ERROR, times=1000)
+    house.sweep(180)
+    before = len(house.venue.request_log)
+    for _ in range(12):
+        compared(comparison)
+        house.sweep(10)
+    assert calls(house, before).count("find") >= 2
+
+
+def test_late_executions_that_cannot_be_had_are_asked_for_less_and_less_often(house: House) -> None:
+    (order_id,) = working(house)
+    house.venue.end(str(order_id), VenueOrderStatus.CANCELLED)
+    house.listen()
+    assert house.state(order_id) == ("CANCELLED", "CLOSED")
+    house.venue.ledger[-1].status = VenueOrderStatus.WORKING
+    house.venue.fill(str(order_id), Decimal(10), PRICE)
+    house.venue.plan(Fault.EXECUTIONS_ERROR, times=1000)
+    compared(Comparison(house.worker, house.venue, PostgresVenueBooks(house.worker_database)))
+    before = len(house.venue.request_log)
+    house.sweep(240)
+    assert 3 < calls(house, before).count("executions") < 12
+    house.venue.forget_plans("executions")
+    house.sweep(61)
+    assert house.state(order_id) == ("FILLED", "CLOSED")
+    assert house.order(order_id).stray_due_at is None
+
+
+def test_the_earlier_of_two_missed_executions_is_found_when_the_later_was_heard(house: House) -> None:
+    (order_id,) = working(house)
+    house.venue.fill(str(order_id), Decimal(4), PRICE)
+    list(house.stream.updates(0))  # lost on its way
+    house.venue.fill(str(order_id), Decimal(3), PRICE)
+    house.listen()
+    assert house.order(order_id).filled_quantity == 3
+    house.sweep(3)
+    assert house.order(order_id).filled_quantity == 7
+    assert house.order(order_id).alarm_code is None

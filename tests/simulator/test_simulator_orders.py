@@ -300,6 +300,10 @@ def test_fills_are_listed_page_by_page_without_client_order_ids(venue: VenueProc
     assert [fill["order_id"] for fill in oldest] == orders[:2]
     rest = venue.get(f"{base}&direction=asc&page_token={oldest[-1]['id']}")
     assert [fill["order_id"] for fill in rest] == orders[2:]
+    until = f"/v2/account/activities/FILL?after={start}&page_size=1&until={newest[-1]['transaction_time']}"
+    latest = venue.get(until)
+    assert [fill["order_id"] for fill in latest] == [orders[1]], "`until` itself is included"
+    assert [fill["order_id"] for fill in venue.get(f"{until}&page_token={latest[0]['id']}")] == [orders[0]]
     assert venue.get(f"/v2/account/activities?activity_types=FILL&after={start}")[0]["order_id"] == orders[2]
     assert {"id", "order_id", "cum_qty", "leaves_qty", "price", "qty", "side", "transaction_time"} <= newest[0].keys()
     assert "client_order_id" not in newest[0]

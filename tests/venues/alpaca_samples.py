@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -18,7 +19,12 @@ NOT_FOUND = b'{"code": 40410000, "message": "order not found for ours-1"}'
 
 
 def venue(
-    base_url: str, *, timeout: float = 2.0, throttle: Throttle | None = None, inactive: bool = False
+    base_url: str,
+    *,
+    timeout: float = 2.0,
+    throttle: Throttle | None = None,
+    inactive: bool = False,
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> AlpacaVenue:
     return AlpacaVenue(
         name="alpaca",
@@ -30,6 +36,7 @@ def venue(
         capabilities=CAPABILITIES,
         throttle=throttle,
         include_inactive_instruments=inactive,
+        clock=clock,
     )
 
 

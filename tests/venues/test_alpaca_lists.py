@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -21,6 +22,7 @@ from app.domain.venue_answers import (
     VenueInstrument,
 )
 from app.venues.alpaca import AlpacaVenue
+from app.venues.throttle import Urgency
 from tests.venues.alpaca_samples import activity, order, order_json, venue
 from tests.venues.scripted_wire import Reply, Request, ScriptedWire, http
 
@@ -36,7 +38,8 @@ def wire() -> Iterator[ScriptedWire]:
 
 @pytest.fixture
 def alpaca(wire: ScriptedWire) -> Iterator[AlpacaVenue]:
-    adapter = venue(wire.url)
+    """On the minute after the orders of `alpaca_samples` were last heard of."""
+    adapter = venue(wire.url, clock=lambda: SINCE + timedelta(minutes=1))
     yield adapter
     adapter.close()
 
@@ -76,7 +79,7 @@ def test_the_executions_of_one_order_come_oldest_first_whatever_their_order_on_t
     assert answer.executions[0].venue_order_id == ours.venue_order_id
     assert urlsplit(wire.requests[0].target).path == "/v2/account/activities/FILL"
     assert query(wire.requests[0])["after"] == "2026-03-02T14:29:59.999999Z", "`since` itself is included"
-    assert query(wire.requests[0])["direction"] == "asc"
+    assert query(wire.requests[0])["direction"] == "desc"
 
 
 def test_pages_are_read_until_the_order_is_complete(wire: ScriptedWire, alpaca: AlpacaVenue) -> None:
@@ -202,6 +205,103 @@ def test_all_pages_together_keep_to_the_timeout(wire: ScriptedWire) -> None:
     assert isinstance(answer, OutcomeUnknown)
     assert answer.code == "VENUE_TIMEOUT"
     assert len(wire.requests) <= 6
+    adapter.close()
+
+
+def others(name: str, count: int) -> list[dict[str, Any]]:
+    return [activity("1", "1", id=f"{name}{number}", order_id="another") for number in range(count)]
+
+
+def test_what_is_older_than_what_is_known_is_not_read(wire: ScriptedWire, alpaca: AlpacaVenue) -> None:
+    ours = report(wire, alpaca)
+    wire.reply(listing([activity("100", "60"), *others("a", 99)]))
+    known = {(ours.venue_order_id, Decimal(40)): Decimal(40), ("another", Decimal(60)): Decimal(60)}
+    answer = alpaca.executions(ours, SINCE, known)
+    assert isinstance(answer, Executions)
+    assert [each.cumulative_quantity for each in answer.executions] == [100]
+    assert len(wire.requests) == 1
+
+
+def test_the_earliest_is_found_although_what_is_known_and_found_adds_up(
+    wire: ScriptedWire, alpaca: AlpacaVenue
+) -> None:
+    ours = report(wire, alpaca)
+    known = {(ours.venue_order_id, Decimal(80)): Decimal(40), (ours.venue_order_id, Decimal(100)): Decimal(20)}
+    wire.reply(
+        listing([activity("100", "20"), activity("80", "40"), *others("a", 98)]),
+        listing([activity("40", "40"), *others("b", 99)]),
+    )
+    answer = alpaca.executions(ours, SINCE, known)
+    assert isinstance(answer, Executions)
+    assert [each.cumulative_quantity for each in answer.executions] == [40, 80, 100]
+
+
+def test_fills_of_one_moment_may_be_parted_by_the_end_of_a_page(wire: ScriptedWire, alpaca: AlpacaVenue) -> None:
+    ours = report(wire, alpaca)
+    known = {(ours.venue_order_id, Decimal(80)): Decimal(20)}
+    wire.reply(
+        listing([activity("100", "20"), activity("60", "60"), *others("a", 98)]),
+        listing([activity("80", "20")]),
+    )
+    answer = alpaca.executions(ours, SINCE, known)
+    assert isinstance(answer, Executions)
+    assert [each.cumulative_quantity for each in answer.executions] == [60, 80, 100]
+
+
+def test_what_the_venue_has_last_said_of_an_order_tells_where_to_begin(wire: ScriptedWire) -> None:
+    adapter = venue(wire.url, clock=lambda: SINCE + timedelta(days=3))
+    ours = report(wire, adapter)
+    wire.reply(listing([activity("100", "100"), *others("a", 99)]))
+    assert isinstance(adapter.executions(ours, SINCE), Executions)
+    assert query(wire.requests[0])["until"] == "2026-03-02T14:35:01.123457Z"
+    wire.requests.clear()
+    wire.reply(listing([activity("40", "40")]), listing([activity("100", "60")]))
+    answer = adapter.executions(ours, SINCE)
+    assert isinstance(answer, Executions)
+    assert [each.cumulative_quantity for each in answer.executions] == [40, 100], (
+        "a word that came too early hides none"
+    )
+    assert "until" not in query(wire.requests[1])
+    assert query(wire.requests[1])["after"] == "2026-03-02T14:35:01.123456Z"
+    adapter.close()
+
+
+def test_an_order_that_cannot_be_found_soon_costs_others_nothing(wire: ScriptedWire, alpaca: AlpacaVenue) -> None:
+    ours = report(wire, alpaca)
+    old, partly = replace(ours, venue_order_id="old"), replace(ours, venue_order_id="partly")
+    mine = [activity("100", "100"), activity("100", "60", id="p", order_id="partly")]
+    wire.reply(listing([*mine, *others("0-", 98)]), *(listing(others(f"{page}-", 100)) for page in range(1, 30)))
+    answer = alpaca.executions_of([ours, old, partly], SINCE)
+    assert not isinstance(answer, OutcomeUnknown)
+    assert {name: len(executions) for name, executions in answer.items()} == {ours.venue_order_id: 1}
+    assert len(wire.requests) == 10
+
+
+def test_what_a_failing_list_has_completed_is_kept(wire: ScriptedWire, alpaca: AlpacaVenue) -> None:
+    ours = report(wire, alpaca)
+    old = replace(ours, venue_order_id="old")
+    wire.reply(listing([activity("100", "100"), *others("a", 99)]), http(500, b""))
+    answer = alpaca.executions_of([ours, old], SINCE)
+    assert not isinstance(answer, OutcomeUnknown)
+    assert list(answer) == [ours.venue_order_id]
+    wire.reply(http(500, b""))
+    assert isinstance(alpaca.executions_of([ours, old], SINCE), OutcomeUnknown)
+
+
+def test_who_reads_on_for_long_leaves_what_is_kept_for_look_ups(wire: ScriptedWire) -> None:
+    urgencies: list[Urgency] = []
+
+    class Noting:
+        def take(self, allowance: str, urgency: Urgency) -> float | None:
+            urgencies.append(urgency)
+            return None
+
+    adapter = venue(wire.url, throttle=Noting(), clock=lambda: SINCE + timedelta(minutes=1))
+    ours = report(wire, adapter)
+    urgencies.clear()
+    wire.reply(*(listing(others(f"{page}-", 100)) for page in range(14)), listing([]))
+    assert adapter.executions(ours, SINCE) == Executions(())
+    assert urgencies == [Urgency.FIRST] * 10 + [Urgency.LAST] * 5
     adapter.close()
 
 

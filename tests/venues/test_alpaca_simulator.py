@@ -33,6 +33,7 @@ from tests.venues.conformance import (
     SYMBOL,
     Scene,
     VenueConformance,
+    found_status,
     report_of,
     resting_order,
     updates_until_end,
@@ -349,6 +350,43 @@ def test_more_executions_than_a_page_are_all_listed(scene: SimulatorScene) -> No
     answer = scene.venue.executions(report_of(scene.venue.find(order.client_order_id)), start)
     assert isinstance(answer, Executions)
     assert [each.cumulative_quantity for each in answer.executions] == list(range(1, 231))
+
+
+@pytest.mark.parametrize("moment", ["before its fill", "after its fill"])
+def test_a_missed_fill_is_found_whatever_the_account_has_traded(
+    scene: SimulatorScene, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    """Two hundred fills of others would be forty pages, six seconds; the adapter has two."""
+    monkeypatch.setattr("app.venues.alpaca._ACTIVITIES_PAGE", 5)
+    monkeypatch.setattr("app.venues.alpaca._AFTER_LAST_REPORT", timedelta(0), raising=False)
+    scene.simulator.control("POST", "settings", {"partial_fill_interval_ms": 0})
+    start = scene.now()
+    ours = replace(resting_order(Decimal(170)), quantity=Decimal(2))
+    scene.venue.submit(ours)
+
+    def trade(order: OrderInstruction, size: int) -> None:
+        assert order.limit_price is not None
+        scene._quote(order.limit_price - 1, order.limit_price, size=size)
+        assert scene.until(lambda: found_status(scene, order) is VenueOrderStatus.FILLED)
+        scene._quote(Decimal("190.10"), Decimal("190.12"))
+
+    def others_trade() -> None:
+        others = replace(resting_order(Decimal(180)), quantity=Decimal(200))
+        scene.venue.submit(others)
+        trade(others, 1)
+
+    if moment == "before its fill":
+        others_trade()
+    trade(ours, 1)
+    if moment == "after its fill":
+        others_trade()
+    report = report_of(scene.venue.find(ours.client_order_id))
+    scene.rule(kind="slow", on="activities", seconds=0.15, times=1000)
+    answer = scene.venue.executions(report, start)
+    assert isinstance(answer, Executions), answer
+    assert [each.cumulative_quantity for each in answer.executions] == [1, 2]
+    listed = scene.simulator.control("GET", "requests?operation=activities&limit=1000")["requests"]
+    assert sum(datetime.fromisoformat(each["received_at"]) >= start for each in listed) <= 2
 
 
 def test_the_adapter_goes_on_when_the_venue_was_killed_and_came_back(scene: SimulatorScene) -> None:
