@@ -11,10 +11,10 @@ import socket
 from http import HTTPStatus
 from typing import Any
 
-import gevent
-from gunicorn.http import errors
-from gunicorn.util import write_nonblock
-from gunicorn.workers.ggevent import GeventWorker
+import gevent  # type: ignore[import-untyped] # it has no types
+from gunicorn.http import errors  # type: ignore[import-untyped] # it has no types
+from gunicorn.util import write_nonblock  # type: ignore[import-untyped] # it has no types
+from gunicorn.workers.ggevent import GeventWorker  # type: ignore[import-untyped] # it has no types
 
 _MALFORMED = (
     "BAD_REQUEST",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 from uuid import uuid4
 
 import pytest
@@ -136,7 +136,7 @@ def test_no_two_statements_of_a_list_have_the_same_name() -> None:
     texts: dict[bytes, str] = {}
     for count in range(len(fields) + 1):
         for names in itertools.combinations(fields, count):
-            wanted = Filter(**dict.fromkeys(names, "x"))
+            wanted = Filter(**dict.fromkeys(names, cast("Any", "x")))
             for after in (None, Place(datetime.now(UTC), uuid4())):
                 for make in (list_orders, list_fills):
                     statement = make(uuid4(), wanted, after, 1).statement

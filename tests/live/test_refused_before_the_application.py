@@ -10,8 +10,8 @@ from typing import Any, cast
 
 import msgspec
 import pytest
-from gunicorn.config import Config
-from gunicorn.http.errors import InvalidResponseHeader
+from gunicorn.config import Config  # type: ignore[import-untyped] # it has no types
+from gunicorn.http.errors import InvalidResponseHeader  # type: ignore[import-untyped] # it has no types
 
 from app.api.shapes import ProblemDocument
 from app.http_worker import HttpWorker, problem_answer
@@ -19,7 +19,8 @@ from app.settings import Settings
 from tests.live.raw_client import plain_socket
 from tests.live.serving import Web
 
-SECRET = "sk_secret_that_was_mistyped"  # noqa: S105 - no key: what must not be repeated
+SECRET = "sk_secret_that_was_mistyped"
+"""What must not be repeated."""
 
 
 def asked(url: str, request: bytes) -> tuple[dict[str, str], dict[str, Any]]:

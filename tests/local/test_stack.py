@@ -257,7 +257,8 @@ def runner(tmp_path: Path, stub_root: Path) -> Iterator[Callable[..., subprocess
         process = subprocess.Popen(
             [sys.executable, "-c", program],
             cwd=PROJECT_ROOT,
-            env=os.environ | {"DATA_FOLDER": str(tmp_path / "var"), "PORT": str(port), "ENV_FILE": os.devnull}
+            env=os.environ
+            | {"DATA_FOLDER": str(tmp_path / "var"), "PORT": str(port), "ENV_FILE": os.devnull}
             | environment,
             stdout=subprocess.PIPE,
             text=True,
