@@ -1,5 +1,6 @@
 """How gunicorn serves the API, the page and Socket.IO on one port."""
 
+import logging
 import os
 import shutil
 import tempfile
@@ -31,7 +32,7 @@ reuse_port = True
 
 # gevent with the WebSocket transport only: any number of processes share the port without sticky sessions, and a
 # socket that is open all day holds a greenlet, not a thread that intake would miss.
-worker_class = "gevent"
+worker_class = "app.http_worker.HttpWorker"
 workers = _settings.web_concurrency
 worker_connections = 2000
 
@@ -68,6 +69,12 @@ def post_worker_init(_worker: object) -> None:
     """This worker serves, and says so."""
     from app.observability.heartbeats import Heart
     from app.wiring import redis_client
+
+    # gunicorn's lines join the application's, in their form: its own one needs process numbers, which the application
+    # has switched off (app/observability/logs.py), and each line of a worker would be an error of the logging itself.
+    said_by_gunicorn = logging.getLogger("gunicorn.error")
+    said_by_gunicorn.handlers.clear()
+    said_by_gunicorn.propagate = True
 
     Heart(redis_client(_settings), "web").beat_in_background()
 

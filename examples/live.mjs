@@ -10,6 +10,7 @@ const KEY = globalThis.process?.env.SUREFILL_KEY ?? sessionStorage.getItem("key"
 
 let lastSeq; // keep it where your page or program keeps its state
 let ours;
+const closed = new Set(); // an order may be filled before the answer to its submit is here
 const socket = io(URL, {
   transports: ["websocket"],
   // a function, so that a reconnect sends the last number that was processed
@@ -28,7 +29,8 @@ socket.on("ready", async ({ head_seq }) => {
 socket.on("order", (event) => {
   lastSeq = event.seq;
   console.log(event.seq, event.event, event.order.symbol, event.filled_quantity);
-  if (event.order_id === ours && event.execution_state === "CLOSED") done(0);
+  if (event.execution_state === "CLOSED") closed.add(event.order_id);
+  if (closed.has(ours)) done(0);
 });
 
 async function submit() {
@@ -42,7 +44,7 @@ async function submit() {
     const answer = await fetch(`${URL}/api/v1/orders`, request).catch(() => null); // no answer: it may exist or not
     if (answer?.status === 201) {
       ours = (await answer.json()).id;
-      return;
+      return closed.has(ours) && done(0);
     }
     const problem = answer && (await answer.json().catch(() => null));
     silent ||= !problem?.code || answer.status >= 500;

@@ -18,8 +18,9 @@ URL, KEY = os.environ["SUREFILL_URL"], os.environ["SUREFILL_KEY"]
 async def main() -> None:
     client = socketio.AsyncClient()
     seen: dict[str, int] = {}  # keep last_seq in your database, in the transaction that processes the event
-    ready, closed = asyncio.Event(), asyncio.Event()
-    ours: dict[str, str] = {}
+    ready = asyncio.Event()
+    closed: set[str] = set()  # an order may be filled before the answer to its submit is here
+    heard = asyncio.Condition()
 
     async def auth() -> dict[str, Any]:
         return {"token": KEY, **seen}  # a function, so that a reconnect sends the last number that was processed
@@ -33,8 +34,10 @@ async def main() -> None:
     async def on_order(event: dict[str, Any]) -> None:
         seen["last_seq"] = event["seq"]
         print(event["seq"], event["event"], event["order"]["symbol"], event["filled_quantity"])
-        if event["execution_state"] == "CLOSED" and event["order_id"] == ours.get("id"):
-            closed.set()
+        if event["execution_state"] == "CLOSED":
+            async with heard:
+                closed.add(event["order_id"])
+                heard.notify_all()
 
     await client.connect(URL, auth=auth, transports=["websocket"])
     await asyncio.wait_for(ready.wait(), 10)
@@ -45,8 +48,9 @@ async def main() -> None:
             headers={"Authorization": f"Bearer {KEY}", "Idempotency-Key": str(uuid.uuid4())},
         ) as answer:
             answer.raise_for_status()
-            ours["id"] = (await answer.json())["id"]
-    await asyncio.wait_for(closed.wait(), 60)
+            ours = (await answer.json())["id"]
+    async with asyncio.timeout(60), heard:
+        await heard.wait_for(lambda: ours in closed)
     await client.disconnect()
 
 

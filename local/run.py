@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import urllib3
 
@@ -53,8 +54,9 @@ def run(*, stop_with_parent: bool, environ: Mapping[str, str] = os.environ, root
         if stack.note:
             say(stack.note)
         say(f"ready after {time.monotonic() - begun:.1f} s: {stack.url}")
-        say(f"demo keys: {keys}")
-        say(f"operations page: {stack.url}/ops, with the operator's key from the same file")
+        if keys is not None:
+            say(f"demo keys: {keys}")
+            say(f"operations page: {stack.url}/ops, with the operator's key from the same file")
         say(f"logs: {folder / 'log'}; Ctrl-C stops everything")
         while True:
             time.sleep(_WATCH_SECONDS)
@@ -68,22 +70,57 @@ def run(*, stop_with_parent: bool, environ: Mapping[str, str] = os.environ, root
         say("stopped")
 
 
-def demo_keys(stack: LocalStack) -> Path:
-    """The file with the API keys of the demo traders and of an operator, made once for a database. Mode 0600."""
+def demo_keys(stack: LocalStack) -> Path | None:
+    """The file with the API keys of the demo traders and of an operator, made once for a database. Mode 0600.
+
+    None where the database is not of our making and has traders of these names: they may be real people's, whose keys
+    are no business of ours.
+    """
     file = stack.folder / "demo-keys.json"
-    keys = json.loads(file.read_text()) if file.exists() else {}
+    keys = _kept(file)
     if not (keys and _is_accepted(stack, keys["traders"][0]["api_key"])):
+        keys = {}
+    if "operator" in keys:
+        return file
+    there = stack.traders()
+    wanted = [_OPERATOR] if keys else [*_DEMO_TRADERS, _OPERATOR]
+    if not stack.has_its_own_database and any(name in there for name in wanted):
+        say(
+            "the database has traders of its own, so no demo keys were made: "
+            "`.venv/bin/flask --app app key create --trader NAME` makes a key, one for /ops with `--scopes admin`"
+        )
+        return None
+    if not keys:
         say(f"making the demo traders {', '.join(_DEMO_TRADERS)}")
         with ThreadPoolExecutor(2) as two_at_once:  # an interpreter for each
-            traders = list(two_at_once.map(lambda name: stack.create_trader(name, _DEMO_CASH), _DEMO_TRADERS))
-        keys = {
-            "traders": [{"name": each.name, "trader_id": each.trader_id, "api_key": each.api_key} for each in traders]
-        }
-    if "operator" not in keys:  # also in a file that an earlier version wrote
-        operator = stack.create_trader(_OPERATOR, "0")
-        keys["operator"] = {"name": _OPERATOR, "scopes": "admin", "api_key": stack.create_key(operator, "admin")}
-        write_private(file, json.dumps(keys, indent=1) + "\n")
+            keys["traders"] = list(two_at_once.map(lambda name: _demo_trader(stack, name, there), _DEMO_TRADERS))
+        _keep(file, keys)
+    # also for a file that an earlier version wrote
+    operator = there.get(_OPERATOR) or stack.create_trader(_OPERATOR, "0").trader_id
+    keys["operator"] = {"name": _OPERATOR, "scopes": "admin", "api_key": stack.create_key(operator, "admin")}
+    _keep(file, keys)
     return file
+
+
+def _demo_trader(stack: LocalStack, name: str, there: Mapping[str, str]) -> dict[str, str]:
+    """A new trader, or a new key for the one that an earlier start has made: the file with its key is gone."""
+    if name in there:
+        return {"name": name, "trader_id": there[name], "api_key": stack.create_key(there[name])}
+    made = stack.create_trader(name, _DEMO_CASH)
+    return {"name": made.name, "trader_id": made.trader_id, "api_key": made.api_key}
+
+
+def _kept(file: Path) -> dict[str, Any]:
+    """What the file holds; nothing where it is missing or is no such file, since new keys can be made."""
+    try:
+        keys = json.loads(file.read_text())
+        return keys if isinstance(keys["traders"][0]["api_key"], str) else {}
+    except (FileNotFoundError, ValueError, LookupError, TypeError):
+        return {}
+
+
+def _keep(file: Path, keys: Mapping[str, Any]) -> None:
+    write_private(file, json.dumps(keys, indent=1) + "\n")
 
 
 def say(line: str) -> None:

@@ -151,6 +151,11 @@ class LocalStack:
         return Settings.from_environment(self._settings_environment)
 
     @property
+    def has_its_own_database(self) -> bool:
+        """Whether its database is the embedded one, in the data folder, and not one that `DATABASE_URL` names."""
+        return "DATABASE_URL" not in self._given
+
+    @property
     def note(self) -> str | None:
         """One line worth telling about where the files are, if any."""
         return None if self._home is None else self._home.note
@@ -285,11 +290,23 @@ class LocalStack:
         """`trader limits` on the command line. Raises CannotStart when that fails."""
         self._run_tool(["flask", "--app", "app", "trader", "limits", trader.trader_id, *options], "no limits were set")
 
-    def create_key(self, trader: CreatedTrader, scopes: str) -> str:
-        """One more key of the trader with these scopes, separated by commas. Raises CannotStart when that fails."""
+    def traders(self) -> dict[str, str]:
+        """Which traders the database has: the id of each by its name. Raises CannotStart when that fails."""
+        said = self._run_tool(["flask", "--app", "app", "trader", "list", "--json"], "the traders could not be read")
+        return {each["name"]: each["trader_id"] for each in json.loads(said)}
+
+    def create_key(self, trader_id: str, scopes: str | None = None) -> str:
+        """One more key of the trader with these scopes, separated by commas, or with what a trader's first key has.
+
+        Raises CannotStart when that fails.
+        """
         said = self._run_tool(
-            ["flask", "--app", "app", "key", "create", "--trader", trader.trader_id, "--scopes", scopes, "--json"],
-            f"a key for {trader.name} could not be made",
+            [
+                *("flask", "--app", "app", "key", "create", "--trader", trader_id),
+                *(() if scopes is None else ("--scopes", scopes)),
+                "--json",
+            ],
+            f"a key for the trader {trader_id} could not be made",
         )
         return str(json.loads(said)["api_key"])
 
@@ -335,7 +352,7 @@ class LocalStack:
 
     def _prepare(self) -> None:
         self._take_port()
-        wants_postgres = "DATABASE_URL" not in self._given
+        wants_postgres = self.has_its_own_database
         wants_redis = "REDIS_URL" not in self._given
         embedded: dict[str, str] = {}
         if wants_postgres or wants_redis:

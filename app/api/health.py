@@ -10,9 +10,8 @@ from app.api import shapes
 from app.api.answers import answer
 from app.api.description import Operation, described
 from app.api.problems import Problem
-from app.storage.transaction import Call, Database, DatabaseBusy, DatabaseUnavailable, Statement
-
-MIGRATION = Statement("read_migration", "SELECT version_num FROM alembic_version")
+from app.storage.migrations import migrations
+from app.storage.transaction import Database, DatabaseBusy, DatabaseUnavailable
 
 
 def health(
@@ -32,13 +31,12 @@ def health(
     def readyz() -> Response:
         """The database answers and has the newest migration. Without Redis orders are slower, not lost."""
         try:
-            with database().transaction() as transaction:
-                migration = transaction.fetch(Call(MIGRATION))
+            found = migrations(database())
         except DatabaseBusy:
             raise _not_ready("OVERLOADED", "More is asked at once than can be done.", "Ask another process.") from None
         except DatabaseUnavailable:
             raise _not_ready("DATABASE_UNAVAILABLE", "The database cannot be reached.", "Start the database.") from None
-        if [version for (version,) in migration] != [newest_migration()]:
+        if found != [newest_migration()]:
             raise _not_ready(
                 "MIGRATION_MISSING", "The database does not have the newest migration.", "Run alembic upgrade head."
             )

@@ -18,7 +18,7 @@ from app.api.bodies import no_fields, raw_body
 from app.api.description import Header, Operation, Parameter, described
 from app.api.intake import Intake, intake
 from app.api.order_request import amendment, confirms_duplicate, idempotency_key, order_terms
-from app.api.problems import Problem, denied, not_found
+from app.api.problems import RETRY_AFTER_SECONDS, Problem, denied, not_found
 from app.api.query import CURSOR, Query, cursor_after
 from app.api.routes import READ, TRADE, blueprint, enter
 from app.domain.acceptance import OrderTerms, Quota
@@ -266,8 +266,19 @@ def cancel_all_orders() -> Response:
             continue
         requested += not isinstance(outcome, TooLate)
     if lost is not None:
-        raise lost
+        raise _some_are_busy(requested)
     return answer({"requested": requested}, 202)
+
+
+def _some_are_busy(requested: int) -> Problem:
+    asked = "1 order was" if requested == 1 else f"{requested} orders were"
+    return Problem(
+        503,
+        "BUSY",
+        f"{asked} asked to cancel, and at least one was not: it is being changed at this moment.",
+        "Send the same request again in a moment: orders whose cancel is wanted already are not asked again.",
+        headers={"Retry-After": str(RETRY_AFTER_SECONDS)},
+    )
 
 
 @blueprint.patch("/orders/<uuid:order_id>")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from itertools import chain
 from typing import Annotated
@@ -70,7 +70,7 @@ def report_executions() -> Response:
     now = desk.ports.clock.now()
     query = Query("from", "to", "format", "trader_id")
     until = query.moment("to", end_of_day=True) or now
-    since = query.moment("from") or until - UNLESS_GIVEN
+    since = query.moment("from") or _long_before(until)
     kind, trader_id = query.word("format", Format) or Format.CSV, query.identifier("trader_id")
     query.check()
     if since >= until:
@@ -85,6 +85,12 @@ def report_executions() -> Response:
     if kind is Format.CSV:
         return _download(_csv(pages), "text/csv; charset=utf-8; header=present", name)
     return _download(_json(pages, period, now), "application/json", name)
+
+
+def _long_before(until: datetime) -> datetime:
+    """The beginning unless one is given; the first moment of all where there is no earlier one."""
+    earliest = datetime.min.replace(tzinfo=UTC)
+    return until - UNLESS_GIVEN if until - earliest > UNLESS_GIVEN else earliest
 
 
 def _reader(desk: Intake, caller: Caller, trader_id: UUID | None) -> tuple[Read, Callable[[], Iterator[UUID]], str]:

@@ -149,12 +149,18 @@ def _page_statement(
     if continued:
         conditions.append(f"({time}, {alias}.id) < (${used + 1}, ${used + 2})")
         used += 2
-    name = "_".join(["list", table, *given, *(["continued"] if continued else [])])
     return Statement(
-        name,
+        _name_of_page(table, given, continued),
         f"SELECT {columns} FROM {table} {alias} WHERE {' AND '.join(conditions)} "
         f"ORDER BY {time} DESC, {alias}.id DESC LIMIT ${used + 1}",
     )
+
+
+def _name_of_page(table: str, given: tuple[str, ...], continued: bool) -> str:
+    """One name for each combination: written out, the longer ones are the same to PostgreSQL, which cuts them off."""
+    parts = (*_CONDITIONS, "open")
+    bits = sum(1 << place for place, part in enumerate(parts) if part in given) | continued << len(parts)
+    return f"list_{table}_{bits:x}"
 
 
 def place_of_order(row: Row) -> Place:

@@ -50,6 +50,10 @@ CONNECT_ARGUMENTS: Mapping[str, object] = {
 }
 
 
+LONGEST_NAME = 63
+"""Bytes that PostgreSQL keeps of an identifier (NAMEDATALEN - 1, PostgreSQL's documentation, 4.1.1)."""
+
+
 class DatabaseUnavailable(StoreUnavailable):
     """The database cannot be reached or did not answer. Whether a commit under way happened is unknown."""
 
@@ -60,10 +64,17 @@ class DatabaseBusy(DatabaseUnavailable):
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """A statement prepared on every connection under its name. Parameters are written $1, $2 …"""
+    """A statement prepared on every connection under its name. Parameters are written $1, $2 …
+
+    Raises ValueError for a name that PostgreSQL would cut off: what is left may be another statement's.
+    """
 
     name: str
     sql: str
+
+    def __post_init__(self) -> None:
+        if len(self.name.encode()) > LONGEST_NAME:
+            raise ValueError(f"{self.name} has more than {LONGEST_NAME} bytes")
 
 
 @dataclass(frozen=True, slots=True)

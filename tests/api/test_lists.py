@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+import dataclasses
+import itertools
+from datetime import UTC, datetime
+from typing import Any, cast
+from uuid import uuid4
 
 import pytest
 
+from app.storage.order_reads import Filter, Place, list_fills, list_orders
+from app.storage.transaction import Statement
 from tests.api.house import Client, House, problem_of
 
 
@@ -85,6 +91,63 @@ def test_filters_narrow_the_list(house: House, ann: Client) -> None:
     ]:
         assert _ids(_pages(ann, "/orders", limit=1, **query)) == _ids(expected), query
     assert len(_pages(ann, "/orders?since=2020-01-01T00:00:00+00:00")) == 3  # a "+" that nobody escaped
+
+
+@pytest.mark.parametrize(
+    ("path", "filters"),
+    [
+        (
+            "/orders",
+            {
+                "status": "PENDING", "execution_state": "QUEUED", "symbol": "AAPL", "side": "BUY",
+                "parent_id": "00000000-0000-7000-8000-000000000000", "since": "2020-01-01T00:00:00Z",
+                "until": "2100-01-01T00:00:00Z",
+            },
+        ),
+        (
+            "/fills",
+            {
+                "order_id": "00000000-0000-7000-8000-000000000000", "symbol": "AAPL", "side": "BUY",
+                "since": "2020-01-01T00:00:00Z", "until": "2100-01-01T00:00:00Z",
+            },
+        ),
+    ],
+)  # fmt: skip
+def test_each_combination_of_filters_and_a_cursor_is_a_question_of_its_own(
+    house: House, ann: Client, path: str, filters: dict[str, str]
+) -> None:
+    """One connection prepares a statement for each: none may be taken for another's."""
+    for _ in range(2):
+        order = ann.order()
+        with house.working() as worker:
+            worker.send(order)
+            worker.fill(order, "1", "150")
+    cursor = (ann.get(path, limit=1).json or {})["next_cursor"]
+    for count in range(len(filters) + 1):
+        for names in itertools.combinations(filters, count):
+            query = {name: filters[name] for name in names}
+            assert ann.get(path, **query).status_code == 200, query
+            assert ann.get(path, **query, cursor=cursor).status_code == 200, query
+
+
+def test_no_two_statements_of_a_list_have_the_same_name() -> None:
+    """Two of one name on one connection: the second would be answered with the first one's rows."""
+    fields = [field.name for field in dataclasses.fields(Filter)]
+    texts: dict[bytes, str] = {}
+    for count in range(len(fields) + 1):
+        for names in itertools.combinations(fields, count):
+            wanted = Filter(**dict.fromkeys(names, cast("Any", "x")))
+            for after in (None, Place(datetime.now(UTC), uuid4())):
+                for make in (list_orders, list_fills):
+                    statement = make(uuid4(), wanted, after, 1).statement
+                    cut = statement.name.encode()[:63]  # as PostgreSQL does
+                    assert texts.setdefault(cut, statement.sql) == statement.sql
+
+
+def test_a_statement_whose_name_would_be_cut_off_is_none() -> None:
+    Statement("n" * 63, "SELECT 1")
+    with pytest.raises(ValueError, match="63"):
+        Statement("n" * 64, "SELECT 1")
 
 
 @pytest.mark.parametrize(

@@ -162,6 +162,24 @@ def test_what_somebody_else_holds_is_told_and_nothing_is_stored(
         assert ann.submit(key="once").status_code == 201
 
 
+def test_a_cancel_of_all_says_how_many_it_has_stored_although_one_order_is_busy(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transaction, "SESSION_SETTINGS", {**transaction.SESSION_SETTINGS, "lock_timeout": "200ms"})
+    with running(settings) as house:
+        ann = house.trader("Ann")
+        orders = [ann.order(quantity="1") for _ in range(3)]
+        with _locked(house, "orders", "id", orders[1]["id"]):
+            answer = ann.post("/orders/cancel-all")
+            problem = problem_of(answer, 503, "BUSY")
+            assert answer.headers["Retry-After"] == "1"
+            assert problem["detail"].startswith("2 orders were asked to cancel")
+            assert "stored nothing" not in problem["detail"]
+            answer = ann.post("/orders/cancel-all")
+            assert problem_of(answer, 503, "BUSY")["detail"].startswith("0 orders were asked")
+        assert ann.post("/orders/cancel-all").json == {"requested": 1}
+
+
 @contextmanager
 def _locked(house: House, table: str, column: str, value: str) -> Iterator[None]:
     url = house.settings.sqlalchemy_url("worker").replace("+psycopg2", "")
@@ -176,6 +194,24 @@ def test_a_database_without_the_newest_migration_is_not_ready(settings: Settings
         with closing(psycopg2.connect(settings.database_url)) as connection, connection, connection.cursor() as cursor:
             cursor.execute("UPDATE alembic_version SET version_num = '0000'")
         problem_of(house.flask.test_client().get("/readyz"), 503, "MIGRATION_MISSING")
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "DROP TABLE alembic_version",
+        "DELETE FROM alembic_version",
+        "REVOKE SELECT ON alembic_version FROM PUBLIC, surefill_api",
+    ],
+)
+def test_a_database_that_does_not_tell_its_migration_is_not_ready(settings: Settings, statement: str) -> None:
+    with running(settings) as house:
+        with closing(psycopg2.connect(settings.database_url)) as connection, connection, connection.cursor() as cursor:
+            cursor.execute(statement)
+        for _ in range(2):
+            problem = problem_of(house.flask.test_client().get("/readyz"), 503, "MIGRATION_MISSING")
+            assert problem["suggestion"] == "Run alembic upgrade head."
+        assert house.flask.test_client().get("/healthz").status_code == 200
 
 
 def test_the_first_request_needs_no_redis_and_no_venue(settings: Settings) -> None:

@@ -106,6 +106,14 @@ def problem_code(ann: Client, query: dict[str, str]) -> str:
     return str(document["code"])
 
 
+def test_a_report_may_end_in_the_first_days_of_all(ann: Client) -> None:
+    for query in ({"to": "0001-01-01"}, {"to": "0001-01-20T00:00:00Z"}, {"to": "0001-03-01"}):
+        answer = ann.get("/reports/executions", **query)
+        assert answer.status_code == 200, answer.text
+        assert [row["row"] for row in table(answer.text)] == ["END"]
+    problem_of(ann.get("/reports/executions", to="0001-01-01T00:00:00Z"), 422, "INVALID_PERIOD")
+
+
 def test_a_day_is_meant_as_a_whole(busy: Client) -> None:
     today = datetime.now(UTC).strftime("%Y-%m-%d")
     assert len(table(busy.get("/reports/executions", **{"from": today, "to": today}).text)) == 7

@@ -119,3 +119,32 @@ def test_a_report_of_executions_is_downloaded(page: TraderPage, trader: Trader) 
             report.get_by_role("button", name=kind).click()
         assert re.fullmatch(rf"executions-[\dTZ-]+\.{kind.lower()}", download.value.suggested_filename)
         assert holds in download.value.path().read_bytes()
+
+
+# Fifteen seconds are a third of one once the page is `hasty`; a report takes a whole one, from headers to end.
+_A_LONG_REPORT = """{
+    const [wait, ask, ends] = [window.setTimeout, window.fetch, AbortSignal.timeout.bind(AbortSignal)];
+    const hastened = (milliseconds) => (window.hasty && milliseconds === 15000 ? 333 : milliseconds);
+    window.setTimeout = (run, milliseconds, ...rest) => wait(run, hastened(milliseconds), ...rest);
+    AbortSignal.timeout = (milliseconds) => ends(hastened(milliseconds));
+    window.fetch = async (path, options) => {
+        if (!String(path).includes("/reports/")) return ask(path, options);
+        const body = new ReadableStream({start(stream) {
+            options.signal.addEventListener("abort", () => stream.error(options.signal.reason));
+            wait(() => { stream.enqueue(new TextEncoder().encode("the end")); stream.close(); }, 1000);
+        }});
+        return new Response(body, {headers: {"Content-Disposition": 'attachment; filename="long.csv"'}});
+    };
+}"""
+
+
+def test_a_report_that_takes_long_is_not_cut_off(new_page: Callable[..., TraderPage], trader: Trader) -> None:
+    page = new_page()
+    page.page.add_init_script(_A_LONG_REPORT)
+    page.sign_in(trader)
+    report = page.page.get_by_role("region", name="Executions report")
+    page.evaluate("() => { window.hasty = true; }")
+    with page.page.expect_download() as download:
+        report.get_by_role("button", name="CSV").click()
+    assert download.value.suggested_filename == "long.csv"
+    assert download.value.path().read_bytes() == b"the end"

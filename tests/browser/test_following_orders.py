@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import psutil
@@ -192,7 +193,7 @@ def test_a_server_that_knows_less_than_the_page_makes_it_start_over(new_page: Ne
 def test_a_place_that_lies_ahead_of_the_server_is_forgotten(page: TraderPage, trader: Trader) -> None:
     page.shows(trader.submit(), "CLOSED")
     page.page.goto("about:blank")
-    page.page.add_init_script(f"sessionStorage.setItem('surefill.seq.{trader.trader_id}', '999999')")
+    page.page.add_init_script(f"sessionStorage.setItem('surefill.trader.seq.{trader.trader_id}', '999999')")
     page.open()
     page.is_live()
     page.shows(trader.submit(symbol="KO"), "CLOSED", "FILLED")
@@ -208,3 +209,21 @@ def test_a_server_that_is_started_again_is_found_by_itself(
     psutil.wait_procs(workers, timeout=10)  # they serve on for a moment and would reset the next test's connections
     page.is_live()
     page.shows(trader.submit(symbol="KO"), "CLOSED", "FILLED")
+
+
+def test_what_is_open_is_asked_again_until_it_is_known(new_page: NewPage, trader: Trader) -> None:
+    trader.submit(order_type="LIMIT", price="100")
+    page = new_page()
+    lists = re.compile(r"/api/v1/orders\?")
+    page.page.route(lists, lambda route: route.abort("connectionreset"))
+    page.sign_in(trader)
+    cancel_all = page.page.get_by_role("button", name="Cancel all", exact=True)
+    expect(page.page.get_by_role("button", name="Try again")).to_be_visible()
+    expect(cancel_all).to_be_enabled()  # nobody knows that there is nothing to cancel
+    cancel_all.click()
+    expect(page.page.get_by_role("dialog", name="Cancel all open orders?")).to_be_visible()
+    page.page.keyboard.press("Escape")
+    page.page.unroute(lists)
+    page.page.wait_for_timeout(11_000)  # it is asked for every ten seconds
+    cancel_all.click()
+    expect(page.page.get_by_role("dialog", name="Cancel 1 open order?")).to_be_visible()

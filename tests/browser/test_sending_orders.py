@@ -101,6 +101,62 @@ def test_an_order_without_an_answer_survives_a_reload_and_is_not_doubled(page: T
     assert len(trader.orders()) == 1
 
 
+def _refusal(route: Route, code: str) -> None:
+    problem = {"status": 422, "code": code, "detail": f"told {code}", "suggestion": "", "errors": []}
+    route.fulfill(status=422, json=problem, content_type="application/problem+json")
+
+
+def test_a_refusal_after_an_attempt_without_an_answer_is_no_proof_and_the_key_stays(
+    page: TraderPage, trader: Trader
+) -> None:
+    """What the lost attempt did is not known by what a later one is told: limits and halts change in between."""
+    keys: list[str] = []
+
+    def lose_one_and_refuse_others(route: Route) -> None:
+        keys.append(route.request.headers["idempotency-key"])
+        if len(keys) == 1:
+            assert route.fetch().status == 201
+            route.fulfill(status=503, json={"status": 503, "code": "DATABASE_UNAVAILABLE", "detail": "away"})
+        else:
+            _refusal(route, "TRADING_HALTED")
+
+    page.page.route("**/api/v1/orders", lose_one_and_refuse_others)
+    page.fill_ticket(quantity="2")
+    page.send()
+    unanswered = page.ticket.locator(".unanswered")
+    expect(unanswered).to_contain_text("Nobody knows yet whether")
+    expect(unanswered).to_contain_text("may still be accepted. This time it was refused: told TRADING_HALTED")
+    page.page.reload()
+    page.is_live()
+    page.ticket.get_by_role("button", name="Send it again").click()
+    expect(unanswered).to_contain_text("This time it was refused")
+    page.page.unroute("**/api/v1/orders")
+    with page.page.expect_request("**/api/v1/orders") as again:
+        page.ticket.get_by_role("button", name="Send it again").click()
+    expect(page.ticket.locator("#quantity")).to_have_value("")
+    assert {*keys, again.value.headers["idempotency-key"]} == {keys[0]}
+    assert len(trader.orders()) == 1
+
+
+def test_going_back_from_the_same_order_keeps_an_attempt_without_an_answer(page: TraderPage) -> None:
+    sent: list[str] = []
+
+    def lose_one_and_ask_about_the_other(route: Route) -> None:
+        sent.append(route.request.headers["idempotency-key"])
+        if len(sent) == 1:
+            route.abort("connectionreset")
+        else:
+            _refusal(route, "DUPLICATE_SUSPECTED")
+
+    page.page.route("**/api/v1/orders", lose_one_and_ask_about_the_other)
+    page.fill_ticket(quantity="2")
+    page.send()
+    asked = page.page.get_by_role("dialog", name="The same order again?")
+    expect(asked).not_to_contain_text("nothing was stored")
+    asked.get_by_role("button", name="Go back").click()
+    expect(page.ticket.locator(".unanswered")).to_contain_text("may still be accepted")
+
+
 def test_two_quick_presses_send_one_order(page: TraderPage, trader: Trader) -> None:
     sent: list[str] = []
     page.page.on("request", lambda request: sent.append(request.url) if request.method == "POST" else None)

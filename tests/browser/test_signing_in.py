@@ -50,6 +50,25 @@ def test_the_key_stays_in_the_tab_and_nowhere_else(page: TraderPage, trader: Tra
     assert page.evaluate("() => sessionStorage.length") == 0
 
 
+def test_a_look_at_the_operations_page_leaves_the_trader_and_an_unanswered_order_where_they_are(
+    page: TraderPage, trader: Trader
+) -> None:
+    page.page.route(re.compile("/api/v1/orders$"), lambda route: route.abort("connectionreset"))
+    page.fill_ticket(quantity="3")
+    page.send()
+    page.page.wait_for_function("() => document.querySelector('.ticket button.wide').disabled")
+    page.page.goto(f"{page.url}/ops")
+    field = page.page.get_by_label("API key")
+    expect(field).to_have_value("")
+    field.fill(trader.key)
+    page.page.get_by_role("button", name="Sign in").click()
+    expect(page.page.locator("#key-problem")).to_contain_text("admin")
+    page.page.unroute(re.compile("/api/v1/orders$"))
+    page.open()
+    page.is_live()
+    expect(page.page.get_by_text("Nobody knows yet")).to_be_visible()
+
+
 def test_a_key_that_is_revoked_while_connected_signs_out_with_a_sentence(
     page: TraderPage, trader: Trader, office: Office
 ) -> None:

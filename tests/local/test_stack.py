@@ -229,12 +229,16 @@ def test_a_web_process_that_cannot_come_up_is_one_line_with_its_last_words(tmp_p
         LocalStack(tmp_path / "var", root=root, durable=False).start()
 
 
+heard: dict[int, list[str]] = {}
+"""What each process has said until it was ready."""
+
+
 # --- `make run` as a process of its own ---------------------------------------------------------------------------
 
 
 @pytest.fixture
-def runner(tmp_path: Path, stub_root: Path) -> Iterator[Callable[[], subprocess.Popen[str]]]:
-    """Starts `run` on one data folder and waits until it says that it is ready."""
+def runner(tmp_path: Path, stub_root: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Starts `run` on one data folder, with more variables if given, and waits until it says that it is ready."""
     started: list[subprocess.Popen[str]] = []
     program = textwrap.dedent(
         f"""
@@ -249,11 +253,13 @@ def runner(tmp_path: Path, stub_root: Path) -> Iterator[Callable[[], subprocess.
     )
     port = Memory(tmp_path).port("web")
 
-    def start() -> subprocess.Popen[str]:
+    def start(**environment: str) -> subprocess.Popen[str]:
         process = subprocess.Popen(
             [sys.executable, "-c", program],
             cwd=PROJECT_ROOT,
-            env=os.environ | {"DATA_FOLDER": str(tmp_path / "var"), "PORT": str(port), "ENV_FILE": os.devnull},
+            env=os.environ
+            | {"DATA_FOLDER": str(tmp_path / "var"), "PORT": str(port), "ENV_FILE": os.devnull}
+            | environment,
             stdout=subprocess.PIPE,
             text=True,
         )
@@ -324,6 +330,64 @@ def test_a_start_ends_what_a_killed_supervisor_left_behind(
     assert not [orphan for orphan in orphans if orphan.is_running()]
 
 
+def _stop(process: subprocess.Popen[str]) -> None:
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(60) == 0
+
+
+def _ended(keys: Path) -> None:
+    document = json.loads(keys.read_text())
+    document["traders"][0]["api_key"] = "an-ended-key"
+    keys.write_text(json.dumps(document))
+
+
+@pytest.mark.parametrize("lose", [Path.unlink, _ended, lambda keys: keys.write_text("{")])
+def test_a_start_without_the_demo_keys_makes_new_ones_for_the_traders_that_are_there(
+    runner: Callable[..., subprocess.Popen[str]], tmp_path: Path, lose: Callable[[Path], object]
+) -> None:
+    _stop(runner())
+    keys = tmp_path / "var" / "demo-keys.json"
+    lose(keys)
+    (tmp_path / "var" / "traders" / "carol").unlink()  # the start before this one was ended half-way
+
+    runner()
+
+    assert keys.stat().st_mode & 0o777 == 0o600
+    made = json.loads(keys.read_text())
+    assert [(trader["trader_id"], trader["api_key"]) for trader in made["traders"]] == [
+        ("id-of-alice", "more-key-of-id-of-alice"),
+        ("id-of-bob", "more-key-of-id-of-bob"),
+        ("id-of-carol", "key-of-carol"),
+    ]
+    assert made["operator"]["api_key"] == "admin-key-of-id-of-operator"
+
+
+@pytest.mark.parametrize("name", ["alice", "operator"])
+def test_nobody_gets_a_key_to_an_account_in_a_database_of_ones_own(
+    runner: Callable[..., subprocess.Popen[str]], tmp_path: Path, database: str, name: str
+) -> None:
+    traders = tmp_path / "var" / "traders"
+    traders.mkdir(parents=True)
+    (traders / name).touch()
+
+    process = runner(DATABASE_URL=database)
+
+    said = heard[process.pid]
+    assert not (tmp_path / "var" / "demo-keys.json").exists()
+    assert [file.name for file in traders.iterdir()] == [name]
+    [line] = [line for line in said if "no demo keys" in line]
+    assert ".venv/bin/flask --app app key create --trader NAME" in line
+    assert not [line for line in said if line.startswith("surefill: demo keys")]
+
+
+def test_a_database_of_ones_own_without_such_traders_gets_them(
+    runner: Callable[..., subprocess.Popen[str]], tmp_path: Path, database: str
+) -> None:
+    runner(DATABASE_URL=database)
+
+    assert json.loads((tmp_path / "var" / "demo-keys.json").read_text())["traders"][0]["api_key"] == "key-of-alice"
+
+
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux tells a process that its parent ended")
 def test_everything_ends_when_the_runner_alone_is_killed(
     runner: Callable[[], subprocess.Popen[str]], tmp_path: Path
@@ -377,7 +441,7 @@ def processes_of(folder: Path) -> list[psutil.Process]:
 
 def read_until(process: subprocess.Popen[str], text: str) -> None:
     assert process.stdout is not None
-    lines: list[str] = []
+    lines = heard[process.pid] = []
     for line in process.stdout:
         lines.append(line)
         if text in line:

@@ -1,4 +1,4 @@
-"""Stands in for the web process: answers 200 to everything, and tells its environment."""
+"""Stands in for the web process: answers 200 to everything but a key that ended, and tells its environment."""
 
 import http.server
 import json
@@ -7,7 +7,7 @@ import os
 
 class Answer(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
-        self.send_response(200)
+        self.send_response(401 if self.headers["Authorization"] == "Bearer an-ended-key" else 200)
         self.end_headers()
         self.wfile.write(json.dumps(dict(os.environ)).encode())
 

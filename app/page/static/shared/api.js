@@ -36,7 +36,8 @@ export const remove = (path, body) => call("DELETE", path, { body: JSON.stringif
 
 /** GET a file: {blob, name}. Throws NoAnswer, Problem. */
 export async function download(path, otherwise) {
-  const { response, document: blob } = await answered("GET", path, { key: session.key, read: (answer) => (answer.ok ? answer.blob() : answer.json()) });
+  const read = (answer) => (answer.ok ? answer.blob() : answer.json());
+  const { response, document: blob } = await answered("GET", path, { key: session.key, read, mayTakeLong: true });
   const name = /filename="?([\w.-]+)"?/.exec(response.headers.get("Content-Disposition") ?? "")?.[1];
   return { blob, name: name ?? otherwise };
 }
@@ -44,8 +45,10 @@ export async function download(path, otherwise) {
 const call = async (method, path, options) => (await answered(method, path, options)).document;
 
 /** {response, document} of an answer that is no refusal. */
-async function answered(method, path, { body, headers = {}, key, read = (answer) => answer.json() }) {
+async function answered(method, path, { body, headers = {}, key, read = (answer) => answer.json(), mayTakeLong = false }) {
   const left = Date.now();
+  const patience = new AbortController();
+  const timer = setTimeout(() => patience.abort(new DOMException("", "TimeoutError")), PATIENCE_MILLISECONDS);
   let response, document;
   try {
     response = await fetch(`/api/v1/${path}`, {
@@ -55,13 +58,16 @@ async function answered(method, path, { body, headers = {}, key, read = (answer)
       cache: "no-store",
       credentials: "omit",
       redirect: "error",
-      signal: AbortSignal.timeout(PATIENCE_MILLISECONDS),
+      signal: patience.signal,
     });
     learn(response.headers.get("Date"), left, Date.now());
+    if (mayTakeLong) clearTimeout(timer); // it has begun to come: how long the rest takes depends on how much it is
     document = await read(response);
   } catch (error) {
     // no connection, no answer in time, or one that broke off; what else a proxy says is no answer of the API either
     throw new NoAnswer(error?.name === "TimeoutError" ? "The server did not answer in time." : "The server cannot be reached.");
+  } finally {
+    clearTimeout(timer);
   }
   if (response.ok) return { response, document };
   const problem = new Problem(response.status, document, Number(response.headers.get("Retry-After")) || null);

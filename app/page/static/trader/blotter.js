@@ -45,11 +45,11 @@ export function Blotter({ desk, handle, shown, onShow }) {
       <label class="unseen" for="period-filter">Period</label>
       <select class="input" id="period-filter" value=${chosen.period} onChange=${(event) => change({ period: event.target.value })}>
         ${Object.entries(PERIODS).map(([name, label]) => html`<option key=${name} value=${name}>${label}</option>`)}</select>
-      <button class="button" disabled=${openCount === 0} onClick=${() => setConfirms(true)}>Cancel all</button>
+      <button class="button" disabled=${desk.open.begun && openCount === 0} onClick=${() => setConfirms(true)}>Cancel all</button>
     </div>
     <${Rows} desk=${desk} listing=${listing} shown=${shown} onShow=${onShow} handle=${rows} isFiltered=${isFiltered}
       onClear=${() => setChosen(NO_FILTER)} />
-    ${confirms && html`<${Confirmation} title=${`Cancel ${countOf(desk.open)} open ${openCount === 1 && desk.open.complete ? "order" : "orders"}?`} yes="Cancel all open orders" danger
+    ${confirms && html`<${Confirmation} title=${`Cancel ${desk.open.begun ? countOf(desk.open) : "all"} open ${openCount === 1 && desk.open.complete ? "order" : "orders"}?`} yes="Cancel all open orders" danger
       onYes=${() => desk.cancelAll()} onClose=${() => setConfirms(false)}>
       <p>Every open order of yours is asked to cancel, whatever is filtered here. What has been filled stays filled, and a fill that is on its way may still win.</p>
     <//>`}

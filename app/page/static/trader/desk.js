@@ -70,10 +70,13 @@ export class Desk extends Observed {
       if (error instanceof NoAnswer) this.#after(2000, () => mine === this.#beginning && this.begin());
       return;
     }
-    // each of these tells its own problem where its part of the page is
-    for (const listing of [this.listing, this.open, this.attention]) listing.more();
+    this.listing.more(); // its problem is told where its part of the page is
+    this.#count();
     this.readBooks();
-    this.#every(BOOKS_MILLISECONDS, () => document.hidden || this.readBooks());
+    this.#every(BOOKS_MILLISECONDS, () => {
+      this.#count();
+      if (!document.hidden) this.readBooks();
+    });
   }
 
   end() {
@@ -126,6 +129,11 @@ export class Desk extends Observed {
     } catch (error) {
       toasts.say("Not every order could be asked to cancel", "bad", { detail: `${error.message} ${error.suggestion ?? "Try again."}` });
     }
+  }
+
+  /** What is open and what needs attention, until it is known: no part of the page tells that it could not be read. */
+  #count() {
+    for (const listing of [this.open, this.attention]) if (!listing.begun) listing.more();
   }
 
   #follow(traderId, head) {

@@ -139,8 +139,8 @@ function Id({ id, what }) {
       toasts.say("It could not be copied", "warn", { detail: "The browser does not let this page write to the clipboard." });
     }
   };
-  return html`<span class="mono small">${id}</span> <button class="button plain little copy" aria-label=${`Copy the ${what}`} title="Copy" onClick=${copy}>
-      <svg viewBox="0 0 16 16" width="12" height="12" fill="none" stroke="currentColor" stroke-width="1.5" aria-hidden="true"><rect x="5.5" y="5.5" width="8" height="8" rx="1.5" /><path d="M10.5 2.5h-7a1 1 0 0 0-1 1v7" /></svg></button>`;
+  return html`<span class="id"><span class="mono small">${id}</span><button class="button plain little copy" aria-label=${`Copy the ${what}`} title="Copy" onClick=${copy}>
+      <svg viewBox="0 0 16 16" width="12" height="12" fill="none" stroke="currentColor" stroke-width="1.5" aria-hidden="true"><rect x="5.5" y="5.5" width="8" height="8" rx="1.5" /><path d="M10.5 2.5h-7a1 1 0 0 0-1 1v7" /></svg></button></span>`;
 }
 
 function Story({ entries }) {

@@ -5,7 +5,7 @@
 import { io } from "../vendor/socket.io.js";
 import { get, NoAnswer } from "../shared/api.js";
 import { Observed } from "../shared/observed.js";
-import { REVOKED, session } from "../shared/session.js";
+import { kept, REVOKED, session } from "../shared/session.js";
 import { soon } from "../shared/frames.js";
 
 /** How often to ask while the connection does not stand; while it does, only to check on it. */
@@ -43,12 +43,12 @@ export class Follower extends Observed {
     this.#key = key;
     this.#take = take;
     this.#startOver = startOver;
-    this.#storedAs = `surefill.seq.${traderId}`;
+    this.#storedAs = `seq.${traderId}`;
   }
 
   /** Where this tab was when it was last open; null when it never was. */
   get stored() {
-    const text = sessionStorage.getItem(this.#storedAs);
+    const text = kept.get(this.#storedAs);
     return text !== null && /^\d{1,15}$/.test(text) ? Number(text) : null;
   }
 
@@ -88,7 +88,7 @@ export class Follower extends Observed {
   }
 
   forget() {
-    sessionStorage.removeItem(this.#storedAs);
+    kept.remove(this.#storedAs);
   }
 
   /** Events that exist and were not taken yet. */
@@ -132,7 +132,7 @@ export class Follower extends Observed {
   }
 
   #store = () => {
-    if (!this.#ended) sessionStorage.setItem(this.#storedAs, String(this.lastSeq));
+    if (!this.#ended) kept.set(this.#storedAs, String(this.lastSeq));
   };
 
   #disconnected(reason) {

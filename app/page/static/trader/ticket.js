@@ -118,8 +118,8 @@ export function Ticket({ desk, handle, onOrder }) {
     </form>
     ${duplicate &&
     html`<${Confirmation} title="The same order again?" yes="Yes, send it again" onYes=${() => send(() => submission.again({ confirmDuplicate: true }))}
-      onClose=${() => (setDuplicate(null), requestAnimationFrame(() => submission.busy || submission.leave()))}>
-      <p>${duplicate.message}</p><p>If it was sent twice by mistake, go back: nothing was stored.</p>
+      onClose=${() => (setDuplicate(null), requestAnimationFrame(() => submission.busy || submission.goBack()))}>
+      <p>${duplicate.message}</p><p>If it was sent twice by mistake, go back${submission.pending?.silent ? "" : ": nothing was stored"}.</p>
     <//>`}
   </section>`;
 }
