@@ -12,7 +12,9 @@ from __future__ import annotations
 import fcntl
 import os
 from base64 import b64decode, b64encode
+from codecs import getincrementaldecoder
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -134,14 +136,16 @@ class CheckpointWriter(CheckpointFolder):
         super().__init__(folder)
         try:
             self._days.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._lock = _locked(folder / "lock")
-            self._signer = _signing_key(key_file)
-            keys = self.verification_keys()
-            public = self._signer.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
-            self.key = VerificationKey(keys[0].name if keys else name, public)
-            if self.key not in keys:
-                _append(self._keys, f"{self.key.text}\n".encode())
-            self._cut_what_was_not_finished()
+            with ExitStack() as unless_it_is_usable:
+                self._lock = unless_it_is_usable.enter_context(_locked(folder / "lock"))
+                self._signer = _signing_key(key_file)
+                keys = self.verification_keys()
+                public = self._signer.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+                self.key = VerificationKey(keys[0].name if keys else name, public)
+                if self.key not in keys:
+                    _append(self._keys, f"{self.key.text}\n".encode())
+                self._cut_what_was_not_finished()
+                unless_it_is_usable.pop_all()
         except OSError as error:
             raise FolderUnusable(f"the audit folder cannot be used: {error}") from error
 
@@ -169,21 +173,29 @@ class CheckpointWriter(CheckpointFolder):
 
     def _cut_what_was_not_finished(self) -> None:
         for day in self.days()[-1:]:
-            _, tail = _notes(day)
-            if tail:
+            _, unfinished = _notes(day)
+            if unfinished:
                 with day.open("ab") as file:
-                    file.truncate(file.tell() - len(tail.encode()))
+                    file.truncate(file.tell() - unfinished)
                     os.fsync(file.fileno())
 
     def close(self) -> None:
         self._lock.close()
 
 
-def _notes(day: Path) -> tuple[list[SignedNote], str]:
+def _notes(day: Path) -> tuple[list[SignedNote], int]:
+    """The signed notes, and how many bytes at the end are of one whose writing was cut short."""
+    # A full disk or a power loss cuts between bytes, also within an em dash: the decoder keeps the beginning of a
+    # character at the very end to itself, and takes it for an error anywhere else.
+    decoder = getincrementaldecoder("utf-8")()
     try:
-        return notes_in(day.read_text(encoding="utf-8"))
+        text = decoder.decode(day.read_bytes())
+        # None of ours has CR LF. Were they left, the whole file would pass for one note that was cut short.
+        notes, tail = notes_in(text.replace("\r\n", "\n"))
     except (MalformedCheckpoint, UnicodeDecodeError) as error:
         raise FolderUnusable(f"{day}: {error}") from None
+    begun_character, _ = decoder.getstate()
+    return notes, len(tail.encode()) + len(begun_character)
 
 
 def _verified(note: SignedNote, keys: Sequence[VerificationKey], day: Path) -> Checkpoint:

@@ -4,13 +4,18 @@ What the first migration left open for a login that may INSERT: it could give a 
 `recorded_xid`, it could point at another trader's order (foreign keys look past row security), and it could take a
 place in another trader's chain. And what the log did not hold: the commission, and all terms of the order.
 
+Downgrading erases those from every log row, whose hash covers them: no later upgrade brings them back. It refuses while
+the log has rows, unless it is told to with `alembic -x erase-audit-log=yes downgrade 0001`.
+
 Revision ID: 0002
 Revises: 0001
 """
 
 from __future__ import annotations
 
-from alembic import op
+from alembic import context, op
+from alembic.util import CommandError
+from sqlalchemy import text
 
 revision = "0002"
 down_revision = "0001"
@@ -86,7 +91,8 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Give back what was taken, drop what was added."""
+    """Give back what was taken, drop what was added. Raises CommandError when nobody asked to erase audit data."""
+    _refuse_to_erase_what_the_hashes_cover()
     op.execute("DROP POLICY audit_chains_compliance_select ON audit_chains")
     op.execute("REVOKE SELECT ON audit_chains FROM surefill_compliance")
     op.execute("DROP INDEX idx_execution_logs_timestamp, idx_execution_logs_sequence")
@@ -116,3 +122,19 @@ def _refer_to_orders(of_rows: str, of_children: str, key: str) -> None:
         )
     for table in ("orders", *OF_ORDERS):
         op.execute(f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY")
+
+
+def _refuse_to_erase_what_the_hashes_cover() -> None:
+    # The lock keeps the answer true until the columns are gone. row_security = off: were any row hidden from this role,
+    # the question would be an error and not a no.
+    op.execute("LOCK TABLE execution_logs IN ACCESS EXCLUSIVE MODE")
+    op.execute("ALTER TABLE execution_logs NO FORCE ROW LEVEL SECURITY")
+    op.execute("SET LOCAL row_security = off")
+    has_rows = op.get_bind().scalar(text("SELECT EXISTS (SELECT FROM execution_logs)"))
+    op.execute("SET LOCAL row_security = on")
+    op.execute("ALTER TABLE execution_logs FORCE ROW LEVEL SECURITY")
+    if has_rows and context.get_x_argument(as_dictionary=True).get("erase-audit-log") != "yes":
+        raise CommandError(
+            "execution_logs has rows and this downgrade would erase for good what their hashes cover "
+            f"({', '.join(ADDED)}): alembic -x erase-audit-log=yes downgrade does that"
+        )

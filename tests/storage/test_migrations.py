@@ -20,8 +20,9 @@ from sqlalchemy.dialects.postgresql.base import ischema_names
 
 from app.settings import PROJECT_ROOT
 from app.storage.tables import TransactionId, metadata
+from tests.storage import rows
 from tests.storage.clusters import LOGINS, OWNER, Cluster, Database, oldest_cluster
-from tests.storage.sessions import fill_for_two_traders
+from tests.storage.sessions import ANN, ANNS_ORDER, BENS_ORDER, fill_for_two_traders
 
 # Everything in the schema, by name. PUBLIC's rights are none of it: see the test on them.
 _OBJECTS = """
@@ -105,31 +106,57 @@ def test_each_step_down_and_up_again_keeps_the_rows(empty: Database) -> None:
     empty.upgrade()
     fill_for_two_traders(empty)
     not_forced = "SELECT relname FROM pg_class WHERE relrowsecurity AND NOT relforcerowsecurity"
-    empty.downgrade(revision="0001")
+    empty.downgrade("erase-audit-log=yes", revision="0001")
     assert _query(empty, not_forced) == []
     empty.upgrade()
     assert _query(empty, not_forced) == []
     assert _query(empty, "SELECT count(*) FROM execution_logs") == [(2,)]
 
 
+def _with_rows_at(database: Database, revision: str) -> None:
+    database.upgrade()
+    fill_for_two_traders(database)
+    if revision != "head":
+        database.downgrade("erase-audit-log=yes", revision=revision)
+
+
+# Below 0002 the log lacks columns that its hashes cover, below 0001 there is none: each of the two asks by itself.
+_ERASING = [("head", "base"), ("head", "0001"), ("0001", "base")]
+
+
 @pytest.mark.parametrize("options", [(), ("erase-audit-log=no",), ("erase-audit-log",)])
-def test_down_refuses_to_erase_audit_rows_unless_told_to(empty: Database, options: tuple[str, ...]) -> None:
-    empty.upgrade()
-    fill_for_two_traders(empty)
-    before = _query(empty, _OBJECTS)
+@pytest.mark.parametrize(("above", "below"), _ERASING)
+def test_down_refuses_to_erase_audit_rows_unless_told_to(
+    empty: Database, above: str, below: str, options: tuple[str, ...]
+) -> None:
+    _with_rows_at(empty, above)
+    before = [_query(empty, catalogue) for catalogue in (_OBJECTS, _COLUMNS)]
     with pytest.raises(CommandError, match="execution_logs has rows"):
-        empty.downgrade(*options)
-    assert _query(empty, _OBJECTS) == before
+        empty.downgrade(*options, revision=below)
+    assert [_query(empty, catalogue) for catalogue in (_OBJECTS, _COLUMNS)] == before
     assert _query(empty, "SELECT count(*) FROM execution_logs") == [(2,)]
     assert _query(empty, "SELECT relforcerowsecurity FROM pg_class WHERE relname = 'execution_logs'") == [(True,)]
 
 
-def test_down_sees_audit_rows_that_no_policy_shows_the_owner(empty: Database) -> None:
-    empty.upgrade()
-    fill_for_two_traders(empty)
+@pytest.mark.parametrize(("above", "below"), _ERASING)
+def test_down_sees_audit_rows_that_no_policy_shows_the_owner(empty: Database, above: str, below: str) -> None:
+    _with_rows_at(empty, above)
     _query(empty, "DROP POLICY execution_logs_owner_select ON execution_logs")
     with pytest.raises(CommandError, match="execution_logs has rows"):
-        empty.downgrade()
+        empty.downgrade(revision=below)
+
+
+def test_down_needs_no_flag_as_long_as_all_that_the_hashes_cover_stays(empty: Database) -> None:
+    empty.upgrade()
+    fill_for_two_traders(empty)
+    terms = {"commission": 1, "stop_loss": 2, "take_profit": 3, "max_slippage_bps": 4, "max_wait_seconds": 5}
+    with closing(empty.connect("superuser")) as connection, connection, connection.cursor() as cursor:
+        rows.insert(cursor, "execution_logs", rows.execution_log(ANN, ANNS_ORDER, **terms, parent_id=BENS_ORDER))
+    log = "SELECT * FROM execution_logs ORDER BY position"
+    before = _query(empty, log)
+    empty.downgrade(revision="0002")
+    empty.upgrade()
+    assert _query(empty, log) == before
 
 
 def test_the_refusal_on_the_command_line_is_one_line_that_says_what_to_do(empty: Database) -> None:
