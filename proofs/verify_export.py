@@ -19,6 +19,7 @@ import json
 import re
 import sys
 import time
+from codecs import getincrementaldecoder
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -35,6 +36,8 @@ MOST_SHOWN = 20
 LINE = re.compile(
     rb'\{"leaf":(0|[1-9][0-9]{0,17}),"previous_hash":"([0-9a-f]{64})","hash":"([0-9a-f]{64})","row":(\{.*\})\}\n'
 )
+# Of a note: who signed, and four bytes of the key with the 64 of the signature.
+SIGNATURE = re.compile("— [^ \n]+ [A-Za-z0-9+/]{91}=")
 # Sound on the raw bytes: a row is a flat object of texts, and a quotation mark inside a text has a backslash before it.
 CHAIN = re.compile(rb'[{,]"chain_id":"([0-9a-f-]{36})","chain_seq":"([1-9][0-9]{0,17})"[,}]')
 
@@ -197,11 +200,18 @@ def notes_of(paths: Iterable[Path]) -> Iterator[tuple[str, str]]:
         if not files:
             raise CannotCheck(f"{path}: no checkpoints in it")
         for file in files:
-            blocks = [block for block in file.read_text(encoding="utf-8").split("\n\n") if block.strip()]
+            blocks = [block for block in _whole_lines(file).split("\n\n") if block.strip()]
             # A last one without signatures was copied while it was being written: it does not count, which takes
             # nothing from those before it. Cutting one off on purpose is no more than leaving it away.
             for place in range(0, len(blocks) - 1, 2):
                 yield f"{blocks[place]}\n\n{blocks[place + 1]}", file.name
+
+
+def _whole_lines(file: Path) -> str:
+    """A line that was copied while it was being written may end anywhere, also within a character."""
+    text = getincrementaldecoder("utf-8")().decode(file.read_bytes()).replace("\r\n", "\n")
+    begins = text.rfind("\n") + 1
+    return text if SIGNATURE.fullmatch(text, begins) else text[:begins]
 
 
 def checkpoints_from(notes: Iterable[tuple[str, str]], keys: Sequence[Key], report: Report) -> list[Checkpoint]:

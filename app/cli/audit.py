@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from codecs import getincrementaldecoder
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -168,8 +169,11 @@ def prove(order_id: UUID, kept: tuple[Path, ...], output: IO[Any]) -> None:
 
 def _sizes(kept: tuple[Path, ...]) -> set[int]:
     try:
-        return {
-            checkpoint_from(note.text).size for file in kept for note in notes_in(file.read_text(encoding="utf-8"))[0]
-        }
+        return {checkpoint_from(note.text).size for file in kept for note in notes_in(_whole_characters(file))[0]}
     except (MalformedCheckpoint, UnicodeDecodeError) as error:
         raise click.ClickException(f"not a file of checkpoints: {error}") from None
+
+
+def _whole_characters(file: Path) -> str:
+    """A file that was copied while it was being written may end within one."""
+    return getincrementaldecoder("utf-8")().decode(file.read_bytes()).replace("\r\n", "\n")

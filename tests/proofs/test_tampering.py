@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from app.domain.checkpoints import Checkpoint, Place, SignedNote
 from app.settings import PROJECT_ROOT
 from proofs.tamper import KINDS, NAME, NOON, Signer, make_log, run, verified
-from proofs.verify_export import Key, main, verify_export, verify_proof
+from proofs.verify_export import Key, main, notes_of, verify_export, verify_proof
 
 VERIFIER = PROJECT_ROOT / "proofs" / "verify_export.py"
 
@@ -156,3 +156,17 @@ def test_the_links_of_a_chain_are_checked_without_any_checkpoint_over_them() -> 
 
 def _raw(signer: Signer) -> bytes:
     return signer.private.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+
+
+def test_a_copy_that_was_taken_while_a_checkpoint_was_written_holds_wherever_it_ends(tmp_path: Path) -> None:
+    signer = Signer()
+    log = make_log(random.Random(3), signer, 50, every=20)
+    whole = "\n".join(f"{note.strip()}\n" for note in log.notes).encode()
+    before = len("\n".join(f"{note.strip()}\n" for note in log.notes[:-1]).encode())
+    assert "—".encode() in whole[before:]
+    copy = tmp_path / "2026-01-05.txt"
+    for end in range(before, len(whole) + 1):
+        copy.write_bytes(whole[:end])
+        report = verify_export(log.lines(), list(notes_of([copy])), signer.keys)
+        assert report.findings == [], end
+        assert report.checkpoints == (3 if end >= len(whole) - 1 else 2)
