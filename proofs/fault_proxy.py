@@ -87,8 +87,6 @@ class _Talk:
         except OSError:
             _reset(self._client[1])
             return
-        for _, writer in (self._client, self._server):
-            writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         async with asyncio.TaskGroup() as group:
             group.create_task(self._carry(self._client[0], self._server[1], "server"))
             group.create_task(self._carry(self._server[0], self._client[1], "client"))
