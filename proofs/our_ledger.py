@@ -94,6 +94,8 @@ class OurLogEntry:
     execution_state: str | None
     is_sent: bool = True
     """The row has a time of sending."""
+    alarm: str | None = None
+    """Of an alarm: its code and its sentence."""
 
 
 @dataclass(frozen=True)
@@ -154,7 +156,7 @@ _FILLS = """SELECT id, order_id, trader_id, symbol, side, quantity_filled, price
     cumulative_quantity, realized_pnl FROM fills ORDER BY position"""
 _ATTEMPTS = "SELECT order_id, kind, number, outcome FROM order_attempts ORDER BY sent_at"
 _LOG = """SELECT order_id, chain_id, chain_seq, encode(previous_hash, 'hex'), encode(hash, 'hex'),
-    action::text, execution_state, sent_at IS NOT NULL
+    action::text, execution_state, sent_at IS NOT NULL, CASE action WHEN 'ALARMED' THEN error_code || ': ' || reason END
     FROM execution_logs WHERE chain_id = order_id ORDER BY chain_id, chain_seq"""
 _ACCOUNTS = "SELECT trader_id, cash, reserved, head_seq FROM accounts JOIN event_counters USING (trader_id)"
 _POSITIONS = """SELECT trader_id, symbol, quantity, reserved_quantity, cost_basis, realized_pnl

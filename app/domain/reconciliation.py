@@ -279,12 +279,14 @@ def _check(order: Order, report: OrderReport) -> None:
     if report.symbol != order.symbol or report.side != order.side or not right_size:
         raise Nonsense(
             "TERMS_DIFFER",
-            f"the venue has {report.side} {report.quantity} {report.symbol}, "
-            f"we ordered {order.side} {order.quantity_at_venue} {order.symbol}",
+            f"the venue has {report.side} {plain(report.quantity)} {report.symbol}, "
+            f"we ordered {order.side} {plain(order.quantity_at_venue)} {order.symbol}",
         )
     if report.total_filled > order.quantity_at_venue:
         raise Nonsense(
-            "OVERFILL", f"{report.total_filled} filled of an order for {order.quantity_at_venue}", halts=True
+            "OVERFILL",
+            f"{plain(report.total_filled)} filled of an order for {plain(order.quantity_at_venue)}",
+            halts=True,
         )
 
 

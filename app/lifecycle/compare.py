@@ -22,7 +22,7 @@ from app.domain.changes import ChainHead, LogEntry, NoSuchOrder
 from app.domain.comparison import LIST_LAG, OurSide, differences
 from app.domain.reconciliation import NOTHING_KNOWN, Known, are_complete
 from app.domain.retry_policy import LATEST_LOOK, SOONEST_LOOK
-from app.domain.venue_answers import NONSENSE, UNREADABLE, Execution, OrderReport, OutcomeUnknown
+from app.domain.venue_answers import NONSENSE, UNREADABLE, Execution, Found, OrderReport, OutcomeUnknown
 from app.lifecycle.ports import Ports
 from app.lifecycle.reconcile import recorded_executions, take_report
 from app.lifecycle.record import chained
@@ -140,7 +140,7 @@ class Comparison:
         asked_about = self._books.to_be_asked(found.to_ask, now)
         self._asked_about = set(found.to_ask)
         self._unlisted_since = min(unlisted, default=None)
-        orphans = self._report_orphans(found.orphans, now)
+        orphans = self._report_orphans(found.orphans, ours, now, asked_at - LIST_LAG)
         self._complete_until, self._failing = asked_at, False
         return Compared(len(found.same), len(found.news), asked_about, orphans)
 
@@ -193,11 +193,14 @@ class Comparison:
         except NoSuchOrder:
             return NOTHING_KNOWN  # said where its report is taken over
 
-    def _report_orphans(self, strangers: Sequence[OrderReport], now: datetime) -> int:
+    def _report_orphans(
+        self, strangers: Sequence[OrderReport], ours: Sequence[OurSide], now: datetime, listed_after: datetime
+    ) -> int:
         self._strangers = {
             report.venue_order_id: self._strangers.get(report.venue_order_id, now) for report in strangers
         }
         orphans = [each for each in strangers if now - self._strangers[each.venue_order_id] >= STRANGE_FOR]
+        orphans = self._of_no_pair(orphans, ours, listed_after)
         if not orphans:
             return 0
         venue = self._lists.name
@@ -230,6 +233,26 @@ class Comparison:
                 extra={"venue_order_id": report.venue_order_id, "client_order_id": report.client_order_id},
             )
         return len(new)
+
+    def _of_no_pair(
+        self, orphans: Sequence[OrderReport], ours: Sequence[OurSide], listed_after: datetime
+    ) -> list[OrderReport]:
+        """Those that stay strangers once the venue was asked about pairs of exits that do not know their other order.
+
+        The stream names a pair's orders one by one, and a list does not nest them: a pair that was over before its
+        submit had an answer has never heard which stop was its own.
+        """
+        left = list(orphans)
+        for order in ours:
+            if order.is_single or order.other_venue_orders or order.venue_order_id is None:
+                continue
+            if not any((each.symbol, each.side) == (order.symbol, order.side) for each in left):
+                continue
+            answer = self._ports.venue_of(self._lists.name).find(str(order.id))
+            if isinstance(answer, Found) and answer.report.legs:
+                take_report(self._ports, order.id, answer.report, (), listed_after)
+                left = [each for each in left if each.venue_order_id not in answer.report.ids]
+        return left
 
     def _impossible(self, why: OutcomeUnknown, now: datetime, *, after_gap: bool) -> OutcomeUnknown:
         if after_gap:

@@ -439,3 +439,28 @@ def test_the_earlier_of_two_missed_executions_is_found_when_the_later_was_heard(
     house.sweep(3)
     assert house.order(order_id).filled_quantity == 7
     assert house.order(order_id).alarm_code is None
+
+
+def test_the_stop_of_a_pair_that_was_over_before_its_submit_had_an_answer_is_no_orphan(
+    house: House, comparison: Comparison
+) -> None:
+    entry_id = house.submitted(stop_loss=Decimal(140), take_profit=Decimal(160))
+    house.advance(entry_id)
+    house.venue.fill(str(entry_id), HUNDRED, PRICE)
+    house.listen()
+    ((pair_id,),) = house.as_worker("SELECT id FROM orders WHERE parent_id = %s", entry_id)
+    assert isinstance(pair_id, UUID)
+    house.venue.plan(Fault.SUBMIT_REPLY_LOST)
+    house.advance(pair_id)
+    house.venue.fill(str(pair_id), HUNDRED, Decimal(160))
+    house.listen()
+    pair = house.order(pair_id)
+    assert (pair.status, pair.other_venue_orders) == ("FILLED", ())
+    before = len(house.venue.request_log)
+    for _ in range(6):
+        assert compared(comparison).orphans == 0
+        house.clock.pass_(15)
+    assert calls(house, before).count("find") == 1
+    stop = house.venue.with_client_id(str(pair_id))[-1].leg
+    assert stop is not None and stop.venue_order_id in house.order(pair_id).venue_ids
+    assert (house.order(pair_id).alarm_code, house.order(pair_id).stray_due_at) == (None, None)
