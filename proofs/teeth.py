@@ -99,7 +99,8 @@ def _test(test: str, copy: Path) -> str | None:
     done = _run(copy, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", test)
     if done.returncode == 0:
         return None
-    failed = next((line for line in done.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))), "")
+    # with what follows, since a line of a captured log may begin with the same word
+    failed = next((line for line in done.stdout.splitlines() if line.startswith(("FAILED tests/", "ERROR tests/"))), "")
     if done.returncode != 1 or not failed.startswith("FAILED"):
         raise RuntimeError(f"pytest failed by itself on {test}:\n{done.stdout[-3000:]}\n{done.stderr[-2000:]}")
     return failed.removeprefix("FAILED ").split(" - ")[0]
