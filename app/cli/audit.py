@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from codecs import getincrementaldecoder
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,10 +14,10 @@ from flask.cli import AppGroup
 
 from app.cli.surroundings import command, database, surroundings
 from app.domain.audit_chain import time_text
-from app.domain.checkpoints import MalformedCheckpoint, checkpoint_from, notes_in
+from app.domain.checkpoints import MalformedCheckpoint, checkpoint_from
 from app.domain.merkle import GrowingTree, consistency_proof, inclusion_proof, leaf_hash
 from app.storage.audit_reads import Verification, verify
-from app.storage.checkpoint_folder import CheckpointFolder, FolderUnusable, by_size
+from app.storage.checkpoint_folder import CheckpointFolder, FolderUnusable, by_size, notes_of
 from app.storage.log_sequence import LogSequence
 from app.version import VERSION
 
@@ -169,11 +168,6 @@ def prove(order_id: UUID, kept: tuple[Path, ...], output: IO[Any]) -> None:
 
 def _sizes(kept: tuple[Path, ...]) -> set[int]:
     try:
-        return {checkpoint_from(note.text).size for file in kept for note in notes_in(_whole_characters(file))[0]}
-    except (MalformedCheckpoint, UnicodeDecodeError) as error:
+        return {checkpoint_from(note.text).size for file in kept for note in notes_of(file)[0]}
+    except (MalformedCheckpoint, FolderUnusable) as error:
         raise click.ClickException(f"not a file of checkpoints: {error}") from None
-
-
-def _whole_characters(file: Path) -> str:
-    """A file that was copied while it was being written may end within one."""
-    return getincrementaldecoder("utf-8")().decode(file.read_bytes()).replace("\r\n", "\n")

@@ -106,14 +106,14 @@ class CheckpointFolder:
         """Every checkpoint, oldest first, its signature checked. Raises FolderUnusable."""
         keys = self.verification_keys()
         for day in self.days():
-            for note in _notes(day)[0]:
+            for note in notes_of(day)[0]:
                 yield _verified(note, keys, day)
 
     def newest(self) -> tuple[Checkpoint, SignedNote] | None:
         """Raises FolderUnusable."""
         keys = self.verification_keys()
         for day in reversed(self.days()):
-            notes = _notes(day)[0]
+            notes = notes_of(day)[0]
             if notes:
                 return _verified(notes[-1], keys, day), notes[-1]
         return None
@@ -173,7 +173,7 @@ class CheckpointWriter(CheckpointFolder):
 
     def _cut_what_was_not_finished(self) -> None:
         for day in self.days()[-1:]:
-            _, unfinished = _notes(day)
+            _, unfinished = notes_of(day)
             if unfinished:
                 with day.open("ab") as file:
                     file.truncate(file.tell() - unfinished)
@@ -183,8 +183,11 @@ class CheckpointWriter(CheckpointFolder):
         self._lock.close()
 
 
-def _notes(day: Path) -> tuple[list[SignedNote], int]:
-    """The signed notes, and how many bytes at the end are of one whose writing was cut short."""
+def notes_of(day: Path) -> tuple[list[SignedNote], int]:
+    """A file's signed notes, and how many bytes at its end are of one whose writing was cut short.
+
+    Raises FolderUnusable for anything else that is no note.
+    """
     # A full disk or a power loss cuts between bytes, also within an em dash: the decoder keeps the beginning of a
     # character at the very end to itself, and takes it for an error anywhere else.
     decoder = getincrementaldecoder("utf-8")()
