@@ -30,6 +30,7 @@ from app.domain.venue_answers import (
     OrderInstruction,
     OrderReport,
     OutcomeUnknown,
+    PartOfList,
     Quote,
     SubmitAnswer,
     VenueCapabilities,
@@ -131,7 +132,7 @@ class WatchedVenue:
         self.wire.moment("cancel!")
         return answer
 
-    def orders(self, since: datetime) -> Sequence[OrderReport] | OutcomeUnknown:
+    def orders(self, since: datetime) -> Sequence[OrderReport] | PartOfList | OutcomeUnknown:
         return self.venue.orders(since)
 
     def quotes(self, symbols: Sequence[str]) -> Sequence[Quote] | OutcomeUnknown:

@@ -37,6 +37,8 @@ class OurSide:
     other_venue_orders: Sequence[str]
     is_single: bool
     """One order at the venue under one name: no exit, no replacement, no other terms wanted."""
+    is_pair: bool
+    """Both exits as one order, of which the venue makes two."""
     booked: Mapping[str, Decimal]
     """Executions in our books by the venue's order. Of a single order `filled_quantity` says it, and this is empty."""
     created_at: datetime
@@ -75,6 +77,9 @@ def differences(
         if order is None:
             found.orphans.append(report)
             continue
+        if _is_another(order, report):
+            found.news.append((order.id, report))  # what we know of it may be missing all the same: that is asked for
+            continue
         seen.add(order.id)
         if order.closed_at is None and (named is None or not order.is_single):
             # one of several orders there that are one order here: what it means for the whole, the whole says
@@ -90,6 +95,16 @@ def differences(
     to_ask |= {order.id for order in live if order.id not in seen and order.updated_at < asked_at - JUST_NOW}
     found.to_ask.extend(sorted(to_ask))
     return found
+
+
+def _is_another(order: OurSide, report: OrderReport) -> bool:
+    """True for one that bears our name beside those that we know: the venue has opened two."""
+    known = order.venue_order_id
+    return (
+        order.closed_at is None
+        and known is not None
+        and report.venue_order_id not in (known, *order.other_venue_orders)
+    )
 
 
 def _is_news(order: OurSide, report: OrderReport, asked_at: datetime) -> bool:

@@ -5,7 +5,7 @@ Every quantity is in units of the instrument, every price in the account's curre
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -125,6 +125,15 @@ class OrderInstruction:
     or_stop_price: Decimal | None = None
     """Both exits of a position in one request: a limit order at `limit_price` and a stop order at this price for the
     same units, of which one cancels the other."""
+
+
+@dataclass(frozen=True, slots=True)
+class PartOfList:
+    """A list that broke off, `why`: the orders that the venue has received up to `until` (aware UTC), and no more."""
+
+    reports: Sequence[OrderReport]
+    until: datetime
+    why: OutcomeUnknown
 
 
 # --- answers to a submit -----------------------------------------------------------------------------------------

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence, Set
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Protocol
@@ -22,7 +22,7 @@ from app.domain.changes import ChainHead, LogEntry, NoSuchOrder
 from app.domain.comparison import LIST_LAG, OurSide, differences
 from app.domain.reconciliation import NOTHING_KNOWN, Known, are_complete
 from app.domain.retry_policy import LATEST_LOOK, SOONEST_LOOK
-from app.domain.venue_answers import NONSENSE, UNREADABLE, Execution, Found, OrderReport, OutcomeUnknown
+from app.domain.venue_answers import NONSENSE, UNREADABLE, Execution, Found, OrderReport, OutcomeUnknown, PartOfList
 from app.lifecycle.ports import Ports
 from app.lifecycle.reconcile import recorded_executions, take_report
 from app.lifecycle.record import chained
@@ -91,6 +91,28 @@ class Compared:
     orphans: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Listed:
+    reports: Sequence[OrderReport]
+    live: Sequence[OurSide]
+    complete_until: datetime | None
+    """Up to when every order that the venue has received was listed, now or before. None: none ever was."""
+    is_whole: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Stranger:
+    """Nobody's so far: an exit's sibling is named by the venue, and may be listed before we have heard of it.
+
+    It is kept until it is judged, for what has ended may be listed but once.
+    """
+
+    report: OrderReport
+    since: datetime
+    pairs: frozenset[UUID]
+    """Pairs of exits that do not know their other order and were listed with it: it may be one of theirs."""
+
+
 class Comparison:
     """Compares one venue with our books. One instance per process: it remembers how far it has looked."""
 
@@ -104,9 +126,10 @@ class Comparison:
         # The oldest order of which the venue counts executions that it did not list, and about which asking would not
         # help: a part of it. So the next list has to name it again.
         self._failing = False
-        self._strangers: dict[str, datetime] = {}
-        # Nobody's so far, by the venue's id, and since when: an exit's sibling is named by the venue, and may be listed
-        # before we have heard of it.
+        self._is_behind = False
+        self._strangers: dict[str, _Stranger] = {}
+        self._asked_pairs: set[tuple[UUID, str]] = set()
+        # Pairs of exits, each with a stranger that the venue does not count to it: some strangers stay for weeks.
 
     def in_doubt(self) -> bool:
         """Whether it ought to look sooner than on its timer."""
@@ -119,7 +142,7 @@ class Comparison:
         listed = self._listed(asked_at)
         if isinstance(listed, OutcomeUnknown):
             return self._impossible(listed, asked_at, after_gap=after_gap)
-        reports, live = listed
+        reports, live = listed.reports, listed.live
         ours = self._books.named(self._lists.name, reports)
         found = differences(reports, ours, live, asked_at)
         by_id = {order.id: order for order in ours}
@@ -139,12 +162,14 @@ class Comparison:
         self._books.confirmed(found.same, now, SOONEST_LOOK, LATEST_LOOK)
         asked_about = self._books.to_be_asked(found.to_ask, now)
         self._asked_about = set(found.to_ask)
+        if self._unlisted_since is not None and not listed.is_whole:
+            unlisted.append(self._unlisted_since)
         self._unlisted_since = min(unlisted, default=None)
         orphans = self._report_orphans(found.orphans, ours, now, asked_at - LIST_LAG)
-        self._complete_until, self._failing = asked_at, False
+        self._complete_until, self._failing = listed.complete_until, False
         return Compared(len(found.same), len(found.news), asked_about, orphans)
 
-    def _listed(self, asked_at: datetime) -> tuple[Sequence[OrderReport], Sequence[OurSide]] | OutcomeUnknown:
+    def _listed(self, asked_at: datetime) -> _Listed | OutcomeUnknown:
         open_orders = self._lists.open_orders()
         if isinstance(open_orders, OutcomeUnknown):
             return open_orders
@@ -155,15 +180,39 @@ class Comparison:
         missing = [order.created_at for order in ended]
         if self._unlisted_since is not None:
             missing.append(self._unlisted_since)
-        farther = min([since, *(created_at - BEFORE_ACCEPTANCE for created_at in missing)])
-        recent = self._lists.orders(max(farther, asked_at - FARTHEST))
-        if isinstance(recent, OutcomeUnknown) and farther < asked_at - OVERLAP:
-            recent = self._lists.orders(asked_at - OVERLAP)  # a busy account: its day does not fit into one time-out
+        farther = max(min([since, *(created_at - BEFORE_ACCEPTANCE for created_at in missing)]), asked_at - FARTHEST)
+        recent = self._recent(farther, asked_at)
         if isinstance(recent, OutcomeUnknown):
             return recent
         reports = {report.venue_order_id: report for report in open_orders}
-        reports.update((report.venue_order_id, report) for report in recent)  # asked later
-        return list(reports.values()), live
+        reports.update((report.venue_order_id, report) for report in recent.reports)  # asked later
+        return replace(recent, reports=list(reports.values()), live=live)
+
+    def _recent(self, since: datetime, asked_at: datetime) -> _Listed | OutcomeUnknown:
+        """What the venue has received from `since` on. Where that does not fit into one time-out, or breaks off: what
+        was read of it, with the latest; the next comparison goes on from where it broke off."""
+        listed = self._lists.orders(since)
+        if not isinstance(listed, (PartOfList, OutcomeUnknown)):
+            self._say_how_far(None)
+            return _Listed(listed, (), asked_at, is_whole=True)
+        why = listed.why if isinstance(listed, PartOfList) else listed
+        if since >= asked_at - OVERLAP:
+            return why
+        latest = self._lists.orders(asked_at - OVERLAP)
+        if isinstance(latest, PartOfList):
+            return latest.why
+        if isinstance(latest, OutcomeUnknown):
+            return latest
+        self._say_how_far(why)
+        if isinstance(listed, OutcomeUnknown):
+            return _Listed(latest, (), self._complete_until, is_whole=False)
+        until = listed.until if self._complete_until is None else max(listed.until, self._complete_until)
+        return _Listed([*listed.reports, *latest], (), until, is_whole=False)
+
+    def _say_how_far(self, broke_off: OutcomeUnknown | None) -> None:
+        if broke_off is not None and not self._is_behind:
+            log.warning("the venue's orders are compared in parts: %s (%s)", broke_off.message, broke_off.code)
+        self._is_behind = broke_off is not None
 
     def _missed_executions(
         self, news: Sequence[tuple[UUID, OrderReport]], ours: Mapping[UUID, OurSide]
@@ -196,11 +245,20 @@ class Comparison:
     def _report_orphans(
         self, strangers: Sequence[OrderReport], ours: Sequence[OurSide], now: datetime, listed_after: datetime
     ) -> int:
-        self._strangers = {
-            report.venue_order_id: self._strangers.get(report.venue_order_id, now) for report in strangers
-        }
-        orphans = [each for each in strangers if now - self._strangers[each.venue_order_id] >= STRANGE_FOR]
-        orphans = self._of_no_pair(orphans, ours, listed_after)
+        listed = {report.venue_order_id for report in strangers}
+        pairs = [order for order in ours if _lacks_its_other_order(order)]
+        before = self._strangers
+        self._strangers = {}
+        for report in (*strangers, *self._not_listed_again(before, listed, now)):
+            known = before.get(report.venue_order_id) or _Stranger(report, now, frozenset())
+            alike = {pair.id for pair in pairs if (pair.symbol, pair.side) == (report.symbol, report.side)}
+            self._strangers[report.venue_order_id] = replace(known, report=report, pairs=known.pairs | alike)
+        orphans = self._of_no_pair(
+            [each for each in self._strangers.values() if now - each.since >= STRANGE_FOR], listed_after
+        )
+        for report in orphans:
+            if report.venue_order_id not in listed:
+                del self._strangers[report.venue_order_id]
         if not orphans:
             return 0
         venue = self._lists.name
@@ -234,25 +292,39 @@ class Comparison:
             )
         return len(new)
 
-    def _of_no_pair(
-        self, orphans: Sequence[OrderReport], ours: Sequence[OurSide], listed_after: datetime
-    ) -> list[OrderReport]:
+    def _not_listed_again(
+        self, strangers: Mapping[str, _Stranger], listed: Set[str], now: datetime
+    ) -> Sequence[OrderReport]:
+        """Those that wait to be judged, are not in this list, and are still nobody's."""
+        waiting = [each.report for name, each in strangers.items() if name not in listed]
+        if not waiting:
+            return []
+        return differences(waiting, self._books.named(self._lists.name, waiting), [], now).orphans
+
+    def _of_no_pair(self, strangers: Sequence[_Stranger], listed_after: datetime) -> list[OrderReport]:
         """Those that stay strangers once the venue was asked about pairs of exits that do not know their other order.
 
         The stream names a pair's orders one by one, and a list does not nest them: a pair that was over before its
         submit had an answer has never heard which stop was its own.
         """
-        left = list(orphans)
-        for order in ours:
-            if order.is_single or order.other_venue_orders or order.venue_order_id is None:
+        left = {each.report.venue_order_id: each for each in strangers}
+        self._asked_pairs &= {(of, name) for name, each in self._strangers.items() for of in each.pairs}
+        for of in sorted({of for each in strangers for of in each.pairs}):
+            may_be_its = [
+                name for name, each in left.items() if of in each.pairs and (of, name) not in self._asked_pairs
+            ]
+            if not may_be_its:
                 continue
-            if not any((each.symbol, each.side) == (order.symbol, order.side) for each in left):
+            answer = self._ports.venue_of(self._lists.name).find(str(of))
+            if isinstance(answer, OutcomeUnknown):
+                for name in may_be_its:
+                    del left[name]  # the next comparison asks again
                 continue
-            answer = self._ports.venue_of(self._lists.name).find(str(order.id))
+            self._asked_pairs.update((of, name) for name in may_be_its)
             if isinstance(answer, Found) and answer.report.legs:
-                take_report(self._ports, order.id, answer.report, (), listed_after)
-                left = [each for each in left if each.venue_order_id not in answer.report.ids]
-        return left
+                take_report(self._ports, of, answer.report, (), listed_after)
+                left = {name: each for name, each in left.items() if name not in answer.report.ids}
+        return [each.report for each in left.values()]
 
     def _impossible(self, why: OutcomeUnknown, now: datetime, *, after_gap: bool) -> OutcomeUnknown:
         if after_gap:
@@ -262,3 +334,7 @@ class Comparison:
             log.log(level, "the venue's orders cannot be compared: %s (%s) %s", why.message, why.code, why.evidence)
         self._failing = True
         return why
+
+
+def _lacks_its_other_order(order: OurSide) -> bool:
+    return order.is_pair and not order.other_venue_orders and order.venue_order_id is not None

@@ -16,7 +16,8 @@ from app.storage.transaction import Call, Database, Row, Statement
 
 _IS_SINGLE = "parent_id IS NULL AND replacements = 0 AND other_venue_orders = '{}' AND amend_requested_at IS NULL"
 _COMPARED = f"""id, symbol, side, quantity, status, execution_state, filled_quantity, venue_order_id,
-    other_venue_orders, {_IS_SINGLE} AS is_single, created_at, updated_at, closed_at"""
+    other_venue_orders, {_IS_SINGLE} AS is_single,
+    parent_id IS NOT NULL AND stop_loss IS NOT NULL AS is_pair, created_at, updated_at, closed_at"""
 # What is booked of each of its venue orders: of the few that are several there, and that have executed anything.
 _NAMED = f"""SELECT {_COMPARED}, CASE WHEN filled_quantity > 0 AND NOT ({_IS_SINGLE}) THEN (
         SELECT jsonb_object_agg(f.venue_order_id, f.booked::text) FROM (
@@ -156,6 +157,7 @@ def _side(row: Row) -> OurSide:
         venue_order_id,
         others,
         is_single,
+        is_pair,
         created_at,
         updated_at,
         closed_at,
@@ -163,7 +165,7 @@ def _side(row: Row) -> OurSide:
     ) = row
     return OurSide(
         id_, symbol, side, quantity, OrderStatus(status), ExecutionState(state), filled, venue_order_id, tuple(others),
-        is_single, {of: Decimal(quantity) for of, quantity in (booked or {}).items()}, created_at, updated_at,
+        is_single, is_pair, {of: Decimal(quantity) for of, quantity in (booked or {}).items()}, created_at, updated_at,
         closed_at,
     )  # fmt: skip
 

@@ -31,6 +31,7 @@ from app.domain.venue_answers import (
     OrderInstruction,
     OrderReport,
     OutcomeUnknown,
+    PartOfList,
     Quote,
     SubmitAnswer,
     VenueCapabilities,
@@ -58,6 +59,12 @@ _QUOTES_AT_ONCE = 100  # keeps the request line far below what servers take
 _LONGEST_RETRY_AFTER = 3600.0  # seconds; a venue that says more is not believed
 _ORDER_NOT_FOUND = 40410000
 _JUST_BEFORE = timedelta(microseconds=1)  # the venue's `after` leaves its own moment out
+
+
+@dataclass(frozen=True, slots=True)
+class _OrdersPage:
+    last: datetime | None
+    """When the venue received the last of a full page. None: the list ends here."""
 
 
 class AlpacaVenue:
@@ -220,42 +227,55 @@ class AlpacaVenue:
         refusal = None if error is None else cancel_refusal(answer.status, error)
         return refusal or self._unknown(answer)
 
-    def orders(self, since: datetime) -> Sequence[OrderReport] | OutcomeUnknown:
+    def orders(self, since: datetime) -> Sequence[OrderReport] | PartOfList | OutcomeUnknown:
         """In the order of their submission. Pages overlap by a moment, so that none between two is missed.
 
-        All pages together keep to the time-out: a `since` too far back on a busy account gives VENUE_TIMEOUT.
+        All pages together keep to the time-out: of a `since` too far back on a busy account there is a part.
         """
         return self._orders("all", _before(since))
 
     def open_orders(self) -> Sequence[OrderReport] | OutcomeUnknown:
         """In the order of their submission; the same pages."""
-        return self._orders("open", None)
+        listed = self._orders("open", None)
+        return listed.why if isinstance(listed, PartOfList) else listed
 
-    def _orders(self, status: str, after: str | None) -> Sequence[OrderReport] | OutcomeUnknown:
+    def _orders(self, status: str, after: str | None) -> Sequence[OrderReport] | PartOfList | OutcomeUnknown:
         deadline = self._deadline()
         reports: dict[str, OrderReport] = {}
+        until: datetime | None = None
         while True:
-            target = f"/v2/orders?status={status}&direction=asc&nested=false&limit={_ORDERS_PAGE}"
-            target += "" if after is None else f"&after={after}"
-            answer = self._call("GET", target, Urgency.FIRST, deadline=deadline)
-            if isinstance(answer, OutcomeUnknown):
-                return answer
-            if answer.status != 200:
-                return self._unknown(answer)
-            page = self._believed(answer, wire.decode, wire.ORDERS, answer.body)
+            page = self._page_of_orders(status, after, deadline, reports)
             if isinstance(page, OutcomeUnknown):
-                return page
-            page_reports = self._believed(answer, wire.reports_of, page)
-            if isinstance(page_reports, OutcomeUnknown):
-                return page_reports
-            known = len(reports)
-            reports.update((report.venue_order_id, report) for report in page_reports)
-            if len(page) < _ORDERS_PAGE:
+                return page if until is None else PartOfList(list(reports.values()), until, page)
+            if page.last is None:
                 return list(reports.values())
-            last = page[-1].submitted_at or page[-1].created_at
-            if last is None or last.tzinfo is None or len(reports) == known:
-                return self._nonsense(answer, "its pages of orders do not go on")
-            after = _before(last)
+            until, after = page.last, _before(page.last)
+
+    def _page_of_orders(
+        self, status: str, after: str | None, deadline: float, reports: dict[str, OrderReport]
+    ) -> _OrdersPage | OutcomeUnknown:
+        """Adds the page to `reports`."""
+        target = f"/v2/orders?status={status}&direction=asc&nested=false&limit={_ORDERS_PAGE}"
+        target += "" if after is None else f"&after={after}"
+        answer = self._call("GET", target, Urgency.FIRST, deadline=deadline)
+        if isinstance(answer, OutcomeUnknown):
+            return answer
+        if answer.status != 200:
+            return self._unknown(answer)
+        page = self._believed(answer, wire.decode, wire.ORDERS, answer.body)
+        if isinstance(page, OutcomeUnknown):
+            return page
+        page_reports = self._believed(answer, wire.reports_of, page)
+        if isinstance(page_reports, OutcomeUnknown):
+            return page_reports
+        known = len(reports)
+        reports.update((report.venue_order_id, report) for report in page_reports)
+        if len(page) < _ORDERS_PAGE:
+            return _OrdersPage(None)
+        last = page[-1].submitted_at or page[-1].created_at
+        if last is None or last.tzinfo is None or len(reports) == known:
+            return self._nonsense(answer, "its pages of orders do not go on")
+        return _OrdersPage(last)
 
     def quotes(self, symbols: Sequence[str]) -> Sequence[Quote] | OutcomeUnknown:
         """Symbols without a two-sided quote are missing from the result. A pair ("BTC/USD") is a crypto symbol."""

@@ -25,6 +25,7 @@ from app.domain.venue_answers import (
     OrderInstruction,
     OrderReport,
     OutcomeUnknown,
+    PartOfList,
     Quote,
     StreamLost,
     SubmitAnswer,
@@ -63,7 +64,7 @@ class Venue(Protocol):
 
     def cancel(self, venue_order_id: str) -> CancelAnswer: ...
 
-    def orders(self, since: datetime) -> Sequence[OrderReport] | OutcomeUnknown:
+    def orders(self, since: datetime) -> Sequence[OrderReport] | PartOfList | OutcomeUnknown:
         """Every order the venue has received from `since` on, in any state: for finding orphans and missed ends."""
         ...
 
@@ -83,7 +84,7 @@ class VenueLists(Protocol):
         """Every order that is open there, however old."""
         ...
 
-    def orders(self, since: datetime) -> Sequence[OrderReport] | OutcomeUnknown:
+    def orders(self, since: datetime) -> Sequence[OrderReport] | PartOfList | OutcomeUnknown:
         """See Venue.orders."""
         ...
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
 from uuid import UUID, uuid4
@@ -13,7 +13,8 @@ import pytest
 
 from app.domain.comparison import OurSide
 from app.domain.orders import Order
-from app.domain.venue_answers import OrderReport, OutcomeUnknown, VenueOrderStatus
+from app.domain.reconciliation import NOTHING_KNOWN, Known
+from app.domain.venue_answers import Execution, OrderReport, OutcomeUnknown, PartOfList, VenueOrderStatus
 from app.lifecycle.cancel import request_cancel
 from app.lifecycle.compare import Compared, Comparison
 from app.lifecycle.send import instruction
@@ -464,3 +465,144 @@ def test_the_stop_of_a_pair_that_was_over_before_its_submit_had_an_answer_is_no_
     stop = house.venue.with_client_id(str(pair_id))[-1].leg
     assert stop is not None and stop.venue_order_id in house.order(pair_id).venue_ids
     assert (house.order(pair_id).alarm_code, house.order(pair_id).stray_due_at) == (None, None)
+
+
+def someone_elses(house: House, order_id: UUID, **terms: object) -> FakeOrder:
+    """An order at the venue that nobody here has sent."""
+    made = replace(instruction(house.order(order_id)), client_order_id=f"by hand {uuid4()}", or_stop_price=None)
+    house.venue.submit(replace(made, **terms))  # type: ignore[arg-type] # named after the fields
+    return house.venue.ledger[-1]
+
+
+def test_a_stranger_beside_single_exits_costs_no_question(house: House, comparison: Comparison) -> None:
+    exits = [standing_exit(house, STOP) for _ in range(3)]
+    someone_elses(house, exits[0])
+    house.clock.pass_(5)
+    compared(comparison)
+    house.clock.pass_(15)
+    before = len(house.venue.request_log)
+    assert compared(comparison).orphans == 1
+    assert compared(comparison).orphans == 0
+    assert "find" not in calls(house, before)
+
+
+def unnamed_pair(house: House) -> UUID:
+    """A pair that was over before its submit had an answer: it does not know its other order."""
+    entry_id = house.submitted(**(STOP | PROFIT))
+    house.advance(entry_id)
+    house.venue.fill(str(entry_id), HUNDRED, PRICE)
+    house.listen()
+    ((pair_id,),) = house.as_worker("SELECT id FROM orders WHERE parent_id = %s", entry_id)
+    assert isinstance(pair_id, UUID)
+    house.venue.plan(Fault.SUBMIT_REPLY_LOST)
+    house.advance(pair_id)
+    house.venue.fill(str(pair_id), HUNDRED, Decimal(160))
+    house.listen()
+    return pair_id
+
+
+def test_a_pair_is_asked_once_whether_a_stranger_is_its_own(house: House, comparison: Comparison) -> None:
+    pair_id = unnamed_pair(house)
+    pair = house.venue.with_client_id(str(pair_id))[-1]
+    assert pair.leg is not None
+    house.venue.ledger.remove(pair.leg)
+    pair.leg = None
+    someone_elses(house, pair_id)
+    compared(comparison)
+    house.clock.pass_(15)
+    house.venue.plan(Fault.FIND_ERROR)
+    before = len(house.venue.request_log)
+    assert compared(comparison).orphans == 0, "the question had no answer"
+    assert compared(comparison).orphans == 1
+    for _ in range(3):
+        house.clock.pass_(15)
+        assert compared(comparison).orphans == 0
+    assert calls(house, before).count("find") == 2
+
+
+def test_a_second_order_at_the_venue_under_an_exit_s_name_is_alarmed(house: House, comparison: Comparison) -> None:
+    exit_id = standing_exit(house, STOP)
+    house.clock.pass_(5)
+    first = house.venue.with_client_id(str(exit_id))[-1]
+    second = someone_elses(house, exit_id)
+    second.instruction = replace(second.instruction, client_order_id=str(exit_id))
+    assert compared(comparison).news == 1
+    order = house.order(exit_id)
+    assert (order.alarm_code, order.venue_order_id) == ("SECOND_VENUE_ORDER", first.venue_order_id)
+    house.venue.ledger.remove(first)
+    house.clock.pass_(5)
+    assert compared(comparison).asked_about == 1, "that the other is listed does not hide that ours is not"
+
+
+class Partial:
+    """A venue whose long lists break off after some orders."""
+
+    name: str
+
+    def __init__(self, house: House, orders_read: int | None) -> None:
+        self.name = house.venue.name
+        self.orders_read = orders_read
+        """None: not a page of a long list can be had."""
+        self.asked_since: list[timedelta] = []
+        self._house = house
+
+    def open_orders(self) -> Sequence[OrderReport] | OutcomeUnknown:
+        return self._house.venue.open_orders()
+
+    def orders(self, since: datetime) -> Sequence[OrderReport] | PartOfList | OutcomeUnknown:
+        now = self._house.clock.now()
+        self.asked_since.append(now - since)
+        if now - since <= timedelta(minutes=1, seconds=1):
+            return self._house.venue.orders(since)
+        why = OutcomeUnknown("VENUE_TIMEOUT", "The venue took too long to answer.")
+        if self.orders_read is None:
+            return why
+        received = [each for each in self._house.venue.ledger if each.received_at >= since]
+        if len(received) <= self.orders_read:
+            return [each.report() for each in received]
+        part = received[: self.orders_read]
+        return PartOfList([each.report() for each in part], part[-1].received_at, why)
+
+    def executions_of(
+        self, reports: Sequence[OrderReport], since: datetime, known: Known = NOTHING_KNOWN
+    ) -> Mapping[str, Sequence[Execution]] | OutcomeUnknown:
+        return self._house.venue.executions_of(reports, since, known)
+
+
+def test_a_list_that_breaks_off_is_gone_on_with_by_the_next_comparison(house: House) -> None:
+    (ours,) = working(house)
+    strangers = []
+    for _ in range(10):
+        strangers.append(someone_elses(house, ours))
+        strangers[-1].status = VenueOrderStatus.CANCELLED
+        house.clock.pass_(120)
+    lists = Partial(house, orders_read=4)
+    comparison = Comparison(house.worker, lists, PostgresVenueBooks(house.worker_database))
+    found = 0
+    for _ in range(6):
+        found += compared(comparison).orphans
+        house.clock.pass_(11)
+    assert found == len(strangers)
+    assert lists.asked_since[-1] <= timedelta(minutes=1, seconds=12), "it has caught up"
+
+
+def test_what_was_never_listed_is_not_taken_for_looked_at(house: House, caplog: pytest.LogCaptureFixture) -> None:
+    (ours,) = working(house)
+    stranger = someone_elses(house, ours)
+    stranger.status = VenueOrderStatus.CANCELLED
+    house.clock.pass_(600)
+    lists = Partial(house, orders_read=None)
+    comparison = Comparison(house.worker, lists, PostgresVenueBooks(house.worker_database))
+    for _ in range(3):
+        assert compared(comparison).orphans == 0
+        house.clock.pass_(11)
+    assert [record.getMessage() for record in caplog.records if "in parts" in record.getMessage()] == [
+        "the venue's orders are compared in parts: The venue took too long to answer. (VENUE_TIMEOUT)"
+    ]
+    lists.orders_read = 100
+    compared(comparison)
+    house.clock.pass_(11)
+    assert compared(comparison).orphans == 1
+    assert house.as_worker("SELECT venue_order_id FROM execution_logs WHERE error_code = 'ORPHAN'") == [
+        (stranger.venue_order_id,)
+    ]

@@ -18,6 +18,7 @@ from app.domain.venue_answers import (
     Found,
     OrderReport,
     OutcomeUnknown,
+    PartOfList,
     Quote,
     VenueInstrument,
 )
@@ -187,9 +188,34 @@ def test_one_failing_page_fails_the_list(
     executions = alpaca.executions(ours, SINCE)
     wire.reply(*[orders][:failing_page], failure)
     listed = alpaca.orders(SINCE)
-    for answer in (executions, listed):
+    for answer in (executions, listed.why if isinstance(listed, PartOfList) else listed):
         assert isinstance(answer, OutcomeUnknown)
         assert answer.code == code
+
+
+def numbered(count: int, begin: int = 0) -> bytes:
+    """A page of orders that the venue received one second after the other."""
+    moments = [(number, (SINCE + timedelta(seconds=number)).isoformat()) for number in range(begin, begin + count)]
+    return listing([order(id=f"{number}", client_order_id=f"c{number}", submitted_at=at) for number, at in moments])
+
+
+@pytest.mark.parametrize(
+    "failure", [http(500, b"{}"), http(429, b"{}"), http(200, HTML), listing([order(id="x", qty="NaN")])]
+)
+def test_of_a_list_that_breaks_off_there_is_what_was_read(
+    wire: ScriptedWire, alpaca: AlpacaVenue, failure: bytes
+) -> None:
+    wire.reply(numbered(500), numbered(500, 499), failure)
+    answer = alpaca.orders(SINCE)
+    assert isinstance(answer, PartOfList)
+    assert [each.venue_order_id for each in answer.reports] == [str(number) for number in range(999)]
+    assert answer.until == SINCE + timedelta(seconds=998), "those received at that moment may be on the next page"
+    assert answer.why.code.startswith("VENUE_")
+
+
+def test_a_part_of_what_is_open_is_no_answer(wire: ScriptedWire, alpaca: AlpacaVenue) -> None:
+    wire.reply(numbered(500), http(500, b"{}"))
+    assert isinstance(alpaca.open_orders(), OutcomeUnknown)
 
 
 def test_all_pages_together_keep_to_the_timeout(wire: ScriptedWire) -> None:
@@ -321,7 +347,7 @@ def test_orders_lists_every_order_in_every_state(wire: ScriptedWire, alpaca: Alp
         )
     )
     answer = alpaca.orders(SINCE)
-    assert not isinstance(answer, OutcomeUnknown)
+    assert not isinstance(answer, (PartOfList, OutcomeUnknown))
     assert [each.client_order_id for each in answer] == ["a", "b", "c", "d"]
     assert answer[3].quantity == Decimal("2.5"), "an order for a sum of money has the units it has filled"
     asked = query(wire.requests[0])
@@ -343,7 +369,7 @@ def test_pages_of_orders_overlap_so_that_equal_times_hide_none(wire: ScriptedWir
 
     wire.reply(*[Reply(page)] * 10)
     answer = alpaca.orders(SINCE)
-    assert not isinstance(answer, OutcomeUnknown)
+    assert not isinstance(answer, (PartOfList, OutcomeUnknown))
     assert [each.venue_order_id for each in answer] == [str(number) for number in range(1200)]
     assert len(wire.requests) == 3
 
@@ -352,7 +378,8 @@ def test_pages_of_orders_that_go_round_in_circles_end(wire: ScriptedWire, alpaca
     page = listing([order(id=f"{number}") for number in range(500)])
     wire.reply(page, page, page)
     answer = alpaca.orders(SINCE)
-    assert isinstance(answer, OutcomeUnknown)
+    assert isinstance(answer, PartOfList)
+    assert answer.why.code == "VENUE_ANSWER_NONSENSE"
     assert len(wire.requests) == 2
 
 
