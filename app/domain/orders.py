@@ -196,6 +196,11 @@ class Order:
         return f"{self.id}-{self.replacements}" if self.replacements else str(self.id)
 
     @property
+    def earlier_client_order_ids(self) -> tuple[str, ...]:
+        """Its names before the one it has now, latest first."""
+        return tuple(f"{self.id}-{number}" if number else str(self.id) for number in reversed(range(self.replacements)))
+
+    @property
     def quantity_at_venue(self) -> Decimal:
         """What the venue order that stands, or is to be sent, was opened for."""
         return self.quantity - self.filled_before

@@ -15,7 +15,7 @@ from app.domain.money import plain
 from app.domain.order_events import OrderEvent, Reason
 from app.domain.order_states import ExecutionState
 from app.domain.orders import ABANDONED, Order, OrderType, TimeInForce
-from app.domain.retry_policy import look_again_at
+from app.domain.retry_policy import look_again_at, while_unproven
 from app.domain.venue_answers import (
     ClientIdUniqueness,
     Execution,
@@ -61,6 +61,8 @@ class StillUnknown:
     """Asking failed: that is not an answer."""
 
     reason: Reason
+    retry_after: float | None = None
+    """Seconds that the venue, or our own throttle, asked us to wait."""
 
 
 Decision = Adopt | SendAgain | KeepAsking | AbsenceProven | StillUnknown
@@ -73,8 +75,8 @@ def decide(order: Order, answer: LookupAnswer, capabilities: VenueCapabilities, 
     match answer:
         case Found(report):
             return Adopt(report)
-        case OutcomeUnknown(code=code, message=message):
-            return StillUnknown(Reason(code, message))
+        case OutcomeUnknown(code=code, message=message, retry_after=retry_after):
+            return StillUnknown(Reason(code, message), retry_after)
         case NotFound():
             return _not_found(order, capabilities, now)
 
@@ -88,7 +90,7 @@ def _not_found(order: Order, capabilities: VenueCapabilities, now: datetime) -> 
     out_of_flight = bound is not None and now >= bound
     not_founds = order.not_founds + 1 if out_of_flight else 0
     proven = not_founds >= capabilities.not_founds_needed
-    again_at = max(now + _ASK_AGAIN, bound) if bound is not None and not out_of_flight else now + _ASK_AGAIN
+    again_at = while_unproven(order, now) if bound is None else max(now + _ASK_AGAIN, bound)
 
     if order.is_known_at_venue or order.client_id_known_at is not None:
         # it told us it has the order and now denies it: no end without the venue's word; a person is alarmed
@@ -214,8 +216,8 @@ def adopt(order: Order, report: OrderReport, executions: Iterable[Execution], kn
     recorded = _recorded_of(report, known, missing)
     if recorded < report.total_filled or recorded == order.quantity_at_venue or not is_whole_end(order, report):
         return events
-    replaced_away = report.status in (VenueOrderStatus.CANCELLED, VenueOrderStatus.REPLACED)
-    if order.amend_requested_at is not None and order.cancel_requested_at is None and replaced_away:
+    cancelled_for = order.amend_requested_at is not None and order.cancel_requested_at is None
+    if cancelled_for and report.status is VenueOrderStatus.CANCELLED:
         events.append(amended(order, now))
     elif report.status is VenueOrderStatus.REJECTED:
         message = report.reason or "The venue rejected the order."
@@ -232,8 +234,14 @@ def _recorded_of(report: OrderReport, known: Known, missing: Iterable[Execution]
 
 
 def is_part(order: Order, report: OrderReport) -> bool:
-    """True for a report about one of several venue orders of ours that by itself decides nothing about the whole."""
-    return report.venue_order_id in order.other_venue_orders and not report.legs
+    """True for a report about one of several venue orders of ours that by itself decides nothing about the whole.
+
+    Also one that was replaced, where it is what is gone after: it came to life once the order had ended here.
+    """
+    was_replaced = report.venue_order_id == order.venue_order_id and (
+        report.client_order_id in order.earlier_client_order_ids
+    )
+    return (report.venue_order_id in order.other_venue_orders or was_replaced) and not report.legs
 
 
 def is_whole_end(order: Order, report: OrderReport) -> bool:

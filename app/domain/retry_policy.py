@@ -48,6 +48,21 @@ class GiveUp:
     """No automatic retry is left: a person decides."""
 
 
+LONGEST_WAIT = timedelta(seconds=60)
+"""What a venue asks us to wait is obeyed so long. A maintenance page that names an hour is over sooner, and an order in
+doubt is not left alone meanwhile (I2)."""
+HELD_BACK_AT_LEAST = timedelta(seconds=1)
+
+
+def asked_to_wait_until(order: Order, now: datetime, retry_after: float | None) -> datetime:
+    """When the venue, or our own throttle, wants to be asked again; never past the order's own deadline.
+
+    `retry_after` in seconds; None: nobody asked to wait.
+    """
+    until = now + min(timedelta(seconds=retry_after or 0), LONGEST_WAIT)
+    return min(until, order.expires_at) if order.expires_at is not None and order.expires_at > now else until
+
+
 _EXITS_AT_LEAST_EVERY = timedelta(seconds=10)
 ENTRY_STALLS_AFTER = timedelta(seconds=10)
 """So long without a fill, and a partly filled entry is cancelled: its exits cannot stand before it has ended."""
@@ -88,6 +103,14 @@ _LATEST = {
     ExecutionState.CANCELLING: timedelta(seconds=5),
     ExecutionState.NEEDS_ATTENTION: timedelta(seconds=10),
 }
+
+
+def while_unproven(order: Order, now: datetime) -> datetime:
+    """When to ask again about an order whose sender cannot be proven to have ended: a person has to say so, and makes
+    it due by that. Until then no answer decides anything, and asking takes the allowance from other orders."""
+    quiet = (now - order.updated_at) / 2
+    again = now + min(max(quiet, SOONEST_FETCH), LATEST_LOOK)
+    return min(again, order.expires_at) if order.expires_at is not None and order.expires_at > now else again
 
 
 def look_again_at(order: Order, now: datetime) -> datetime:

@@ -11,10 +11,11 @@ import logging
 from collections.abc import Iterable
 from uuid import UUID
 
-from app.domain.changes import NoSuchOrder
-from app.domain.venue_answers import TradeUpdate
+from app.domain.changes import LostRace, NoSuchOrder, StoreUnavailable
+from app.domain.venue_answers import TAKEN_BACK, TradeUpdate
 from app.lifecycle.ports import Ports
 from app.lifecycle.reconcile import take_updates
+from app.lifecycle.send import RECORD_PAUSES
 from app.venues.port import TradeStream
 
 log = logging.getLogger(__name__)
@@ -45,9 +46,37 @@ class Listener:
             updates.extend(self._stream.updates(WAIT_SECONDS))
         finally:
             # also what came before the stream broke: it may be the only word on an order that has ended here
-            for client_order_id, its_updates in _by_order(updates):
-                self.take(client_order_id, its_updates)
+            self._take_all(updates)
         return len(updates)
+
+    def _take_all(self, updates: Iterable[TradeUpdate]) -> None:
+        """What cannot be stored about one order keeps nobody from hearing of the others. Raises the first problem."""
+        failed: Exception | None = None
+        # no list repeats what was taken back, so that comes first, and is not given up at the first problem
+        for client_order_id, its_updates in sorted(_by_order(updates), key=lambda of: not _takes_back(of[1])):
+            try:
+                if _takes_back(its_updates):
+                    self._insist(client_order_id, its_updates)
+                else:
+                    self.take(client_order_id, its_updates)
+            except StoreUnavailable:
+                raise  # it would keep the others waiting as well; the next comparison tells of them all
+            except Exception as error:  # noqa: BLE001 -- raised once the others were told
+                failed = failed or error
+        if failed is not None:
+            raise failed
+
+    def _insist(self, client_order_id: str, updates: list[TradeUpdate]) -> None:
+        for pause in RECORD_PAUSES:
+            try:
+                return self.take(client_order_id, updates)
+            except (StoreUnavailable, LostRace):
+                self._ports.wait(pause)
+        try:
+            self.take(client_order_id, updates)
+        except (StoreUnavailable, LostRace):
+            log.error("the venue takes an execution back, and it cannot be stored", extra={"order_id": client_order_id})
+            raise
 
     def take(self, client_order_id: str, updates: list[TradeUpdate]) -> None:
         """Apply what was said about the order with that client order id, oldest first; log what is nobody's."""
@@ -67,6 +96,10 @@ class Listener:
 
     def close(self) -> None:
         self._stream.close()
+
+
+def _takes_back(updates: Iterable[TradeUpdate]) -> bool:
+    return any(update.event in TAKEN_BACK for update in updates)
 
 
 def _by_order(updates: Iterable[TradeUpdate]) -> Iterable[tuple[str, list[TradeUpdate]]]:

@@ -35,7 +35,7 @@ from app.domain.reconciliation import (
     is_whole_end,
     missing_executions,
 )
-from app.domain.retry_policy import GiveUp, fetch_again_at, look_again_at, missing_since
+from app.domain.retry_policy import GiveUp, asked_to_wait_until, fetch_again_at, look_again_at, missing_since
 from app.domain.venue_answers import (
     NONSENSE,
     TAKEN_BACK,
@@ -43,6 +43,8 @@ from app.domain.venue_answers import (
     Execution,
     Executions,
     Found,
+    LookupAnswer,
+    NotFound,
     OrderReport,
     OutcomeUnknown,
     TradeUpdate,
@@ -66,6 +68,7 @@ from app.lifecycle.send import (
     remember_venue_order,
     start_sending,
 )
+from app.venues.port import Venue
 
 LISTENER = Actor("listener")
 BEHIND = timedelta(seconds=1)
@@ -80,7 +83,7 @@ BEFORE_ACCEPTANCE = timedelta(minutes=5)
 def ask(ports: Ports, claimed: Order) -> Next | Leaving:
     """Ask the venue about a claimed order and settle what follows; a Leaving is a committed new attempt."""
     venue = ports.venue_of(claimed.venue)
-    answer = venue.find(claimed.client_order_id)
+    answer = _look_up(venue, claimed)
     executions: list[Execution] = []
     # what was replaced away may have executed more meanwhile, so then the sum proves nothing
     if isinstance(answer, Found) and answer.report.total_filled > (
@@ -98,6 +101,22 @@ def ask(ports: Ports, claimed: Order) -> Next | Leaving:
     now = ports.clock.now()
     decision = decide(claimed, answer, venue.capabilities, now)
     return _settle(ports, claimed, decision, executions, WORKER.hearing(now))
+
+
+def _look_up(venue: Venue, order: Order) -> LookupAnswer:
+    """By the name that it was last sent under; of one that has ended here, by that of what is gone after."""
+    answer = venue.find(order.client_order_id)
+    if not order.is_closed or not _is_about_another(order, answer):
+        return answer
+    for name in order.earlier_client_order_ids:
+        earlier = venue.find(name)
+        if not isinstance(earlier, NotFound) and not _is_about_another(order, earlier):
+            return earlier
+    return answer
+
+
+def _is_about_another(order: Order, answer: LookupAnswer) -> bool:
+    return isinstance(answer, Found) and order.venue_order_id not in (None, *answer.report.ids)
 
 
 def recorded_executions(ports: Ports, order_id: UUID) -> Known:
@@ -178,14 +197,14 @@ def _intend(ports: Ports, record: Record, decision: Decision, held: Held) -> Nex
             if record.order.execution_state is ExecutionState.QUEUED:
                 return TryAgain(now, Reason("AMENDED", "It goes out with its new terms now."))
             return Settled()
-        case StillUnknown(reason):
+        case StillUnknown(reason, retry_after):
             if reason.code in (NONSENSE, UNREADABLE):  # it could be asked and gave this: not a failure on the way
                 record.alarm(
                     reason.code, f"asked about this order, the venue gave an answer that is none: {reason.message}"
                 )
             if doubted and order.refused_at is None:
-                return lose_outcome(ports, record, reason)
-            record.bookkeeping(due_at=look_again_at(order, now))
+                return lose_outcome(ports, record, reason, retry_after=retry_after)
+            record.bookkeeping(due_at=max(look_again_at(order, now), asked_to_wait_until(order, now, retry_after)))
             return Settled()
         case SendAgain():
             return _send_again(ports, record, held)
@@ -228,6 +247,11 @@ def take_over(
             record.alarm("PRICE_BEYOND_LIMIT", f"filled at {execution.price}, the limit is {_limit(order)}")
         record.happened(event, execution=execution, venue_at=report.updated_at)
     after = record.order
+    if report.status is VenueOrderStatus.REPLACED and after.is_closed and not order.is_closed:
+        successor = report.replaced_by or "an order that it does not name"
+        record.alarm(
+            "REPLACED_AT_VENUE", f"somebody replaced it there with {successor}, which is not ours and may live"
+        )
     if order.is_closed:
         remember_other_orders(record, report)
         return _after_end(record, report, known, found_by_asking=found_by_asking)
@@ -348,7 +372,8 @@ def _after_end(record: Record, report: OrderReport, known: Known, *, found_by_as
         due = fetch_again_at(order, report.updated_at, now) if again else now
         record.bookkeeping(venue_order_id=order.venue_order_id or report.venue_order_id, stray_due_at=due)
         return TryAgain(due, Reason("EXECUTIONS_MISSING", "Executions are being fetched."))
-    if order.stray_due_at is not None and is_whole_end(order, report):
+    is_chased = order.venue_order_id is None or order.venue_order_id in report.ids
+    if order.stray_due_at is not None and is_chased and is_whole_end(order, report):
         record.bookkeeping(stray_due_at=None)  # it has ended there as well
     return Settled()
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TypeVar
 from uuid import UUID
 
@@ -28,7 +28,7 @@ from app.domain.order_events import Reason
 from app.domain.order_states import ExecutionState, ImpossibleChange
 from app.domain.orders import POSITION_GONE, Order, OrderType, Side
 from app.domain.reconciliation import Nonsense, adopt
-from app.domain.retry_policy import GiveUp, RetryAt, look_again_at
+from app.domain.retry_policy import HELD_BACK_AT_LEAST, GiveUp, RetryAt, asked_to_wait_until, look_again_at
 from app.domain.venue_answers import (
     NONSENSE,
     Accepted,
@@ -345,10 +345,10 @@ def lose_outcome(
     """
     now = record.now
     held_back = reason.code == HELD_BACK
-    asked_for = now + timedelta(seconds=retry_after or 0)
+    asked_for = asked_to_wait_until(record.order, now, retry_after)
     following = ports.policy.after_failure(record.order, now)
     if held_back and isinstance(following, GiveUp):
-        following = RetryAt(asked_for)
+        following = RetryAt(now + HELD_BACK_AT_LEAST)
     match following:
         case RetryAt(at):
             at = max(at, asked_for)

@@ -26,7 +26,7 @@ from app.domain.reconciliation import (
     decide,
     missing_executions,
 )
-from app.domain.retry_policy import GiveUp, RetryAt, RetryPolicy, look_again_at
+from app.domain.retry_policy import GiveUp, RetryAt, RetryPolicy, asked_to_wait_until, look_again_at
 from app.domain.venue_answers import (
     ClientIdUniqueness,
     Execution,
@@ -60,6 +60,21 @@ def execution(cumulative: int, quantity: int) -> Execution:
     return Execution("v-1", Decimal(cumulative), Decimal(quantity), Decimal("150"), NOON)
 
 
+@pytest.mark.parametrize(
+    ("retry_after", "deadline", "wait"),
+    [(None, None, 0), (7.0, None, 7), (3600.0, None, 60), (40.0, 5, 5), (40.0, -5, 40)],
+)
+def test_a_venue_that_asks_us_to_wait_is_obeyed_within_bounds(
+    retry_after: float | None, deadline: float | None, wait: float
+) -> None:
+    order = replace(DOUBTED, expires_at=None if deadline is None else after(deadline))
+    assert asked_to_wait_until(order, NOON, retry_after) == after(wait)
+    unknown = OutcomeUnknown("VENUE_RATE_LIMITED", "Too many calls.", retry_after=retry_after)
+    assert decide(order, unknown, PERMANENT, NOON) == StillUnknown(
+        Reason("VENUE_RATE_LIMITED", "Too many calls."), retry_after
+    )
+
+
 def test_a_venue_that_refuses_repeats_for_good_gets_it_again_at_once() -> None:
     assert decide(DOUBTED, NotFound(), PERMANENT, NOON) == SendAgain()
 
@@ -75,7 +90,20 @@ def test_other_venues_get_it_again_after_the_bound_and_enough_denials(capabiliti
 @pytest.mark.parametrize("capabilities", WEAKER)
 def test_without_proof_that_the_sender_ended_the_bound_never_comes(capabilities: VenueCapabilities) -> None:
     unproven = replace(DOUBTED, open_attempts=(OpenAttempt(1, "somebody"),), not_founds=5)
-    assert decide(unproven, NotFound(), capabilities, after(86400)) == KeepAsking(0, after(86401))
+    assert decide(unproven, NotFound(), capabilities, after(86400)) == KeepAsking(0, after(86430))
+
+
+@pytest.mark.parametrize(("quiet", "pause"), [(0, 1), (1, 1), (8, 4), (60, 30), (3600, 30)])
+def test_what_waits_for_a_person_is_asked_about_less_and_less_often(quiet: float, pause: float) -> None:
+    unproven = replace(DOUBTED, open_attempts=(OpenAttempt(1, "somebody"),), updated_at=NOON)
+    for unwanted in (
+        replace(unproven, execution_state=ExecutionState.CANCELLING),
+        replace(unproven, refused_at=NOON),
+        replace(unproven, amend_requested_at=NOON),
+    ):
+        assert decide(unwanted, NotFound(), PERMANENT, after(quiet)) == KeepAsking(0, after(quiet + pause))
+    ending = replace(unproven, execution_state=ExecutionState.CANCELLING, expires_at=after(quiet + 0.5))
+    assert decide(ending, NotFound(), PERMANENT, after(quiet)) == KeepAsking(0, after(quiet + 0.5))
 
 
 @pytest.mark.parametrize("capabilities", [PERMANENT, *WEAKER])

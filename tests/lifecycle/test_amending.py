@@ -14,6 +14,7 @@ from app.domain.venue_answers import (
     LookupAnswer,
     Refused,
     SubmitAnswer,
+    TradeUpdate,
     VenueOrderStatus,
 )
 from app.lifecycle.accept import Refusal
@@ -22,6 +23,7 @@ from app.lifecycle.amend import Amended, AmendOutcome, AmendStored, Denied, NewT
 from app.lifecycle.attention import retry
 from app.lifecycle.cancel import request_cancel
 from app.lifecycle.compare import Compared, Comparison
+from app.lifecycle.reconcile import take_updates
 from app.lifecycle.send import Leaving, record_answer, send
 from app.storage.venue_books import PostgresVenueBooks
 from proofs.fake_venue import Fault
@@ -339,6 +341,67 @@ def test_what_stands_is_cancelled_when_a_late_fill_completes_the_order(house: Ho
     assert house.order(order_id).alarm_code == "LATE_FILL"
     house.sweep(3)
     assert house.order(order_id).stray_due_at is None
+
+
+@pytest.mark.parametrize("repeats", ["in one message", "in the next message"])
+def test_a_word_about_what_was_replaced_does_not_end_the_chase_after_what_stands(house: House, repeats: str) -> None:
+    order_id = working(house, filled=30)
+    want(house, order_id, "151")
+    carried_out(house, order_id)
+    executed_after_all(house, order_id, 70)
+    again = TradeUpdate("canceled", house.venue.with_client_id(str(order_id))[-1].report())
+    told = list(house.stream.updates(0))
+    if repeats == "in one message":
+        take_updates(house.worker, order_id, [*told, again])
+    else:
+        take_updates(house.worker, order_id, told)
+        take_updates(house.worker, order_id, [again])
+    assert house.state(order_id) == ("FILLED", "CLOSED")
+    assert house.order(order_id).stray_due_at is not None
+    house.sweep(5)
+    assert open_at_venue(house) == []
+    house.sweep(5)
+    assert house.order(order_id).stray_due_at is None
+
+
+def test_what_was_replaced_and_lives_is_cancelled_again_until_it_has_ended(
+    house: House, comparison: Comparison
+) -> None:
+    order_id = working(house, filled=30)
+    want(house, order_id, "151")
+    carried_out(house, order_id)
+    request_cancel(house.api, order_id, TRADER, trader_id=house.trader_id)
+    carried_out(house, order_id)
+    house.clock.pass_(15)
+    stray = house.venue.with_client_id(str(order_id))[0]
+    stray.status, stray.cancelled_at = VenueOrderStatus.WORKING, None
+    house.venue.plan(Fault.CANCEL_ERROR, times=2)
+    compared(house, comparison)
+    house.sweep(1)
+    assert len(open_at_venue(house)) == 1
+    assert house.order(order_id).stray_due_at is not None, "that the other has ended says nothing of this one"
+    house.sweep(15)
+    assert open_at_venue(house) == []
+    assert house.order(order_id).stray_due_at is None
+    before = len(house.venue.request_log)
+    house.sweep(15)
+    assert len(house.venue.request_log) == before
+
+
+def test_an_order_that_somebody_replaced_at_the_venue_is_not_sent_beside_its_successor(house: House) -> None:
+    order_id = working(house, filled=30)
+    want(house, order_id, "151")
+    house.venue.end(str(order_id), VenueOrderStatus.REPLACED, replaced_by="the-successor")
+    house.advance(order_id)
+    house.sweep(5)
+    assert house.state(order_id) == ("CANCELLED", "CLOSED")
+    order = house.order(order_id)
+    assert (order.filled_quantity, order.alarm_code) == (Decimal(30), "REPLACED_AT_VENUE")
+    assert house.venue.with_client_id(f"{order_id}-1") == [], "the successor lives: nothing is sent beside it"
+    ((reason,),) = house.as_worker(
+        "SELECT reason FROM execution_logs WHERE order_id = %s AND error_code = 'REPLACED_AT_VENUE'", order_id
+    )
+    assert "the-successor" in str(reason)
 
 
 def test_a_late_fill_of_what_was_replaced_is_booked_after_the_end_of_all_of_it(house: House) -> None:

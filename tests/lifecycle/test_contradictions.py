@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
 import pytest
 
-from app.domain.changes import RowBusy
-from app.domain.venue_answers import Accepted, Execution, OrderReport, Refused, TradeUpdate, VenueOrderStatus
+from app.domain.changes import RowBusy, StoreUnavailable
+from app.domain.venue_answers import (
+    Accepted,
+    Execution,
+    LookupAnswer,
+    OrderReport,
+    OutcomeUnknown,
+    Refused,
+    TradeUpdate,
+    VenueOrderStatus,
+)
 from app.lifecycle import attention
 from app.lifecycle.accept import Refusal
 from app.lifecycle.advance import _Ask, _claim
@@ -97,7 +108,7 @@ def test_no_absence_is_proven_while_an_earlier_sender_may_still_send(house: Hous
     house.sweep(60)
     assert house.state(order_id) == ("PENDING", "CANCELLING")
     house.senders.gone.add(first)
-    house.sweep(45)
+    house.sweep(65)
     assert house.state(order_id) == ("CANCELLED", "CLOSED")
 
 
@@ -247,7 +258,89 @@ def test_the_venues_wish_to_wait_is_kept(house: House) -> None:
     order_id = house.submitted()
     house.advance(order_id)
     order = house.order(order_id)
-    assert order.due_at is not None and (order.due_at - order.updated_at).total_seconds() >= 1
+    assert order.due_at is not None and (order.due_at - order.updated_at).total_seconds() == 20
+
+
+def looked_up_with(house: House, monkeypatch: pytest.MonkeyPatch, code: str, retry_after: float) -> list[datetime]:
+    """From now on no look-up has an answer; when they were."""
+    asked: list[datetime] = []
+
+    def find(client_order_id: str) -> LookupAnswer:
+        asked.append(house.clock.now())
+        return OutcomeUnknown(code, "Not now.", retry_after=retry_after)
+
+    monkeypatch.setattr(house.venue, "find", find)
+    return asked
+
+
+@pytest.mark.parametrize("retry_after", [20.0, 0.0])
+def test_a_look_up_that_our_throttle_holds_back_comes_when_it_may(
+    house: House, monkeypatch: pytest.MonkeyPatch, retry_after: float
+) -> None:
+    house.venue.plan(Fault.SUBMIT_LOST, times=4)
+    order_id = house.submitted()
+    house.advance(order_id)
+    house.sweep(3.5)
+    assert house.order(order_id).retries_used >= 2
+    asked = looked_up_with(house, monkeypatch, "VENUE_THROTTLED_BY_US", retry_after)
+    before = len(house.events(order_id))
+    house.sweep(60)
+    assert 0 < len(asked) <= (4 if retry_after else 62)
+    assert len(house.events(order_id)) - before <= len(asked)
+    assert house.state(order_id)[1] == "IN_DOUBT", "nothing was asked, so nothing is used up"
+
+
+def test_a_venue_that_limits_look_ups_does_not_use_up_the_retries_meanwhile(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house.venue.plan(Fault.SUBMIT_LOST)
+    order_id = house.submitted()
+    house.advance(order_id)
+    asked = looked_up_with(house, monkeypatch, "VENUE_RATE_LIMITED", 30.0)
+    house.sweep(25)
+    assert (len(asked), house.state(order_id)[1]) == (1, "IN_DOUBT")
+
+
+def test_what_cannot_be_stored_of_one_order_keeps_nobody_from_hearing_of_the_others(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    orders = [house.submitted(quantity=Decimal(10)) for _ in range(3)]
+    for order_id in orders:
+        house.advance(order_id)
+        house.venue.fill(str(order_id), Decimal(10), Decimal(150))
+    change = house.worker.store.change
+
+    def held(order_id: UUID, *args: Any, **options: Any) -> Any:
+        if order_id == orders[0]:
+            raise RowBusy("somebody stands still")
+        return change(order_id, *args, **options)
+
+    monkeypatch.setattr(house.worker.store, "change", held)
+    with pytest.raises(RowBusy):
+        house.listener.run_once()
+    assert [house.state(order_id)[0] for order_id in orders] == ["PENDING", "FILLED", "FILLED"]
+
+
+def test_that_an_execution_is_taken_back_is_stored_though_its_order_is_held_for_a_moment(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order_id = house.submitted()
+    house.advance(order_id)
+    house.venue.fill(str(order_id), Decimal(100), Decimal(150))
+    house.listen()
+    ours = house.order(order_id).venue_order_id or ""
+    change, held = house.worker.store.change, [RowBusy("somebody stands still"), StoreUnavailable("it is away")]
+
+    def held_twice(*args: Any, **options: Any) -> Any:
+        if held:
+            raise held.pop()
+        return change(*args, **options)
+
+    monkeypatch.setattr(house.worker.store, "change", held_twice)
+    undone = TradeUpdate("trade_bust", report(order_id, ours, VenueOrderStatus.WORKING, 70))
+    monkeypatch.setattr(house.stream, "updates", lambda wait: iter([undone]))
+    house.listener.run_once()
+    assert house.order(order_id).alarm_code == "TRADE_TAKEN_BACK"
 
 
 @pytest.mark.parametrize("event", ["trade_bust", "trade_correct"])
