@@ -429,9 +429,15 @@ class AlpacaVenue:
         return OutcomeUnknown("VENUE_ANSWER_UNEXPECTED", "The venue's answer is not one it documents.", evidence)
 
     def _retry_after(self, answer: HttpAnswer) -> float | None:
-        """Seconds the venue asks us to wait: Retry-After in either form, or Alpaca's X-RateLimit-Reset."""
+        """Seconds the venue asks us to wait: Retry-After in either form, or, with a 429, Alpaca's X-RateLimit-Reset.
+
+        Alpaca sends the latter with every answer: only where calls are used up does it name a wait.
+        """
         now = self._clock()
-        for header, is_moment in (("Retry-After", False), ("X-RateLimit-Reset", True)):
+        headers = [("Retry-After", False)]
+        if answer.status == 429:
+            headers.append(("X-RateLimit-Reset", True))
+        for header, is_moment in headers:
             text = answer.headers.get(header, "").strip()
             if text.isascii() and text.isdigit() and len(text) < 12:
                 seconds = float(text) - (now.timestamp() if is_moment else 0.0)

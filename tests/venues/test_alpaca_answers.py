@@ -395,6 +395,38 @@ def test_the_wait_that_a_venue_asks_for_is_passed_on(
     assert (answer.code, answer.retry_after) == ("VENUE_RATE_LIMITED", expected)
 
 
+@pytest.mark.parametrize("status", [408, 500, 502, 503, 504])
+def test_when_our_calls_are_counted_anew_is_no_wait_where_the_venue_has_a_problem_of_its_own(
+    wire: ScriptedWire, status: int
+) -> None:
+    now = datetime(2026, 3, 2, 14, 30, tzinfo=UTC)
+    adapter = venue(wire.url, clock=lambda: now)
+    counted = [
+        ("X-RateLimit-Limit", "200"),
+        ("X-RateLimit-Remaining", "150"),
+        ("X-RateLimit-Reset", f"{now.timestamp() + 60:.0f}"),
+    ]
+    waits = []
+    for headers in (counted, [*counted, ("Retry-After", "7")]):
+        wire.reply(http(status, HTML, headers=headers))
+        answer = adapter.submit(instruction())
+        assert isinstance(answer, OutcomeUnknown)
+        assert answer.code == "VENUE_ERROR"
+        waits.append(answer.retry_after)
+    assert waits == [None, 7.0]
+    adapter.close()
+
+
+def test_when_our_calls_are_counted_anew_is_the_wait_where_they_are_used_up(wire: ScriptedWire) -> None:
+    now = datetime(2026, 3, 2, 14, 30, tzinfo=UTC)
+    adapter = venue(wire.url, clock=lambda: now)
+    wire.reply(http(429, HTML, headers=[("X-RateLimit-Reset", f"{now.timestamp() + 42:.0f}")]))
+    answer = adapter.submit(instruction())
+    assert isinstance(answer, OutcomeUnknown)
+    assert answer.retry_after == 42.0
+    adapter.close()
+
+
 @pytest.mark.parametrize("status", [200, 403, 422, 500])
 def test_evidence_is_short_printable_and_never_holds_a_secret(
     wire: ScriptedWire, alpaca: AlpacaVenue, status: int
