@@ -96,6 +96,8 @@ class AlpacaTradeStream:
             if frame.stream != "trade_updates":
                 continue  # a stream we did not ask for has nothing to say about orders
             update = self._read(wire.UPDATE, frame.data)
+            if wire.is_strategy(update.order):
+                continue  # as the lists do: no report can be made of it, and it costs us nothing
             try:
                 believed = wire.update_of(update)
             except Nonsense as error:

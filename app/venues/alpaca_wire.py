@@ -75,10 +75,10 @@ class Unreadable(Exception):
 class OrderWire(msgspec.Struct):
     id: str
     client_order_id: str
-    symbol: str
-    side: str
     status: str
     filled_qty: Decimal
+    symbol: str | None = None  # an option strategy has neither this
+    side: str | None = None  # nor this
     qty: Decimal | None = None
     notional: Decimal | None = None
     filled_avg_price: Decimal | None = None
@@ -254,7 +254,7 @@ def report_of(wire: OrderWire) -> OrderReport:
     status = STATUSES.get(wire.status)
     if status is None:
         raise Nonsense(f"the status {wire.status!r:.60} is not one of the venue's")
-    side = _SIDES.get(wire.side)
+    side = _SIDES.get(wire.side or "")
     if side is None:
         raise Nonsense(f"the side {wire.side!r:.60} is neither buy nor sell")
     filled = amount(wire.filled_qty, "filled_qty")
@@ -275,7 +275,7 @@ def report_of(wire: OrderWire) -> OrderReport:
     return OrderReport(
         venue_order_id=identifier(wire.id, "id"),
         client_order_id=identifier(wire.client_order_id, "client_order_id"),
-        symbol=identifier(wire.symbol, "symbol"),
+        symbol=identifier(wire.symbol or "", "symbol"),
         side=side,
         quantity=quantity,
         status=status,
@@ -289,9 +289,14 @@ def report_of(wire: OrderWire) -> OrderReport:
     )
 
 
+def is_strategy(wire: OrderWire) -> bool:
+    """True for an option strategy of several legs: it has no symbol or side of its own, and is never ours."""
+    return wire.order_class == "mleg"
+
+
 def reports_of(wires: Sequence[OrderWire]) -> list[OrderReport]:
-    """Raises `Nonsense`. An option strategy of several legs has no symbol or side of its own: never ours, left out."""
-    return [report_of(wire) for wire in wires if wire.order_class != "mleg"]
+    """Without option strategies. Raises `Nonsense`."""
+    return [report_of(wire) for wire in wires if not is_strategy(wire)]
 
 
 def submitted_order(body: bytes, instruction: OrderInstruction) -> OrderReport:

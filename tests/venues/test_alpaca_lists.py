@@ -343,6 +343,7 @@ def test_orders_lists_every_order_in_every_state(wire: ScriptedWire, alpaca: Alp
                 order(id="3", client_order_id="c"),
                 order(id="4", client_order_id="d", qty=None, notional="500", filled_qty="2.5", status="new"),
                 order(id="5", client_order_id="e", symbol="", side="", order_class="mleg"),
+                order(id="6", client_order_id="f", symbol=None, side=None, order_class="mleg"),
             ]
         )
     )
@@ -383,7 +384,17 @@ def test_pages_of_orders_that_go_round_in_circles_end(wire: ScriptedWire, alpaca
     assert len(wire.requests) == 2
 
 
-@pytest.mark.parametrize("different", [{"status": "liquidated"}, {"filled_qty": "-1"}, {"qty": "NaN"}, {"qty": None}])
+@pytest.mark.parametrize(
+    "different",
+    [
+        {"status": "liquidated"},
+        {"filled_qty": "-1"},
+        {"qty": "NaN"},
+        {"qty": None},
+        {"symbol": None},
+        {"side": None},
+    ],
+)
 def test_one_impossible_order_makes_the_list_no_answer(
     wire: ScriptedWire, alpaca: AlpacaVenue, different: dict[str, Any]
 ) -> None:

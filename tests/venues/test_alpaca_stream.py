@@ -13,7 +13,7 @@ import pytest
 from app.domain.venue_answers import TradeUpdate, VenueOrderStatus
 from app.venues.alpaca_stream import AlpacaTradeStream
 from app.venues.port import StreamLost
-from tests.venues.alpaca_samples import KEY_ID, SECRET_KEY, trade_update
+from tests.venues.alpaca_samples import KEY_ID, SECRET_KEY, order, trade_update
 from tests.venues.scripted_wire import End, Reply, Request, ScriptedWire, http, websocket_frame, websocket_handshake
 
 TIMEOUT = 0.4  # seconds
@@ -117,6 +117,23 @@ def test_an_update_about_an_order_that_is_not_ours_is_passed_on(wire: ScriptedWi
     first, second = received(stream, 2)
     assert (first.report.venue_order_id, first.report.client_order_id) == ("theirs", "by hand")
     assert second.report.client_order_id == "ours-1"
+
+
+@pytest.mark.parametrize("none", ["", None])
+@pytest.mark.parametrize("event", ["new", "fill", "canceled"])
+def test_an_option_strategy_of_several_legs_is_passed_over(
+    wire: ScriptedWire, stream: AlpacaTradeStream, event: str, none: str | None
+) -> None:
+    legs = [
+        order(id="leg-1", symbol="AAPL260117C00190000", order_class="mleg"),
+        order(id="leg-2", symbol="AAPL260117C00200000", side="sell", order_class="mleg"),
+    ]
+    theirs = {"id": "strategy", "order_class": "mleg", "symbol": none, "side": none, "legs": legs}
+    wire.reply(session(AUTHORIZED, LISTENING, trade_update(event, order_fields=theirs), trade_update("new")))
+    stream.connect()
+    (update,) = received(stream, 1)
+    assert update.report.client_order_id == "ours-1"
+    assert update.report.symbol == "AAPL"
 
 
 def test_an_execution_without_an_id_is_one_all_the_same(wire: ScriptedWire, stream: AlpacaTradeStream) -> None:
@@ -250,6 +267,9 @@ def test_silence_is_noticed_because_pings_stay_unanswered(wire: ScriptedWire, st
         trade_update("fill", price="1", qty="1e999999", order_fields={"filled_qty": "40"}),
         trade_update("new", order_fields={"status": "liquidated"}),
         trade_update("new", order_fields={"filled_qty": "101"}),
+        trade_update("new", order_fields={"symbol": ""}),
+        trade_update("new", order_fields={"symbol": None}),
+        trade_update("new", order_fields={"side": None}),
         trade_update(""),
         b" " * 2_000_000,
         b'{"stream":' + b"[" * 200_000,
