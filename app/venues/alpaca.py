@@ -317,23 +317,36 @@ class AlpacaVenue:
         return self._believed(answer, wire.market_hours_of, answer.body)
 
     def holdings(self) -> VenueHoldings | OutcomeUnknown:
-        """Two calls, so an execution may fall between them: whoever compares, compares again."""
+        """Two calls, so an execution may fall between them: whoever compares, compares again.
+
+        With crypto among the positions a third says which pairs they are, so that all symbols are those of orders.
+        """
         deadline = self._deadline()
         cash = self._account_page("/v2/account", wire.cash_of, deadline)
         if isinstance(cash, OutcomeUnknown):
             return cash
-        positions = self._account_page("/v2/positions", wire.positions_of, deadline)
+        answer = self._account_answer("/v2/positions", deadline)
+        if isinstance(answer, OutcomeUnknown):
+            return answer
+        pairs: frozenset[str] | OutcomeUnknown = frozenset()
+        if f'"{wire.CRYPTO}"'.encode() in answer.body:
+            pairs = self._account_page(f"/v2/assets?asset_class={wire.CRYPTO}", wire.pairs_of, deadline)
+        if isinstance(pairs, OutcomeUnknown):
+            return pairs
+        positions = self._believed(answer, wire.positions_of, answer.body, pairs)
         if isinstance(positions, OutcomeUnknown):
             return positions
         return VenueHoldings(*cash, positions)
 
     def _account_page(self, target: str, read: Callable[[bytes], T], deadline: float) -> T | OutcomeUnknown:
+        answer = self._account_answer(target, deadline)
+        return answer if isinstance(answer, OutcomeUnknown) else self._believed(answer, read, answer.body)
+
+    def _account_answer(self, target: str, deadline: float) -> HttpAnswer | OutcomeUnknown:
         answer = self._call("GET", target, Urgency.LAST, deadline=deadline, max_bytes=_ASSETS_BYTES)
-        if isinstance(answer, OutcomeUnknown):
+        if isinstance(answer, OutcomeUnknown) or answer.status == 200:
             return answer
-        if answer.status != 200:
-            return self._unknown(answer)
-        return self._believed(answer, read, answer.body)
+        return self._unknown(answer)
 
     def close(self) -> None:
         self._trading.close()

@@ -6,7 +6,7 @@ status nobody documented or a quantity of "NaN" is not an answer but a reason to
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TypeVar
@@ -36,6 +36,9 @@ _TEXT_LENGTH = 128  # Alpaca's longest client order id
 _EQUITY_TICK = Decimal("0.01")  # currency per share, for prices from 1.00; the venue itself refuses finer ones
 _WHOLE_SHARES = Decimal(1)
 _FRACTIONAL_SHARES = Decimal("0.000000001")  # Alpaca's nine decimal places
+
+CRYPTO = "crypto"
+"""The venue's class of the assets that are pairs of currencies."""
 
 STATUSES = {
     "new": VenueOrderStatus.WORKING,
@@ -424,11 +427,28 @@ def cash_of(body: bytes) -> tuple[Decimal, str]:
     return (cash if account.cash >= 0 else -cash), identifier(account.currency, "currency")
 
 
-def positions_of(body: bytes) -> dict[str, Decimal]:
-    """Quantity by symbol, below zero for a short one. Raises `Unreadable`, `Nonsense`."""
+def pairs_of(body: bytes) -> frozenset[str]:
+    """The crypto pairs listed, such as "BTC/USD". Raises `Unreadable`, `Nonsense`."""
+    listed = (identifier(asset.symbol, "symbol") for asset in decode(ASSETS, body) if asset.asset_class == CRYPTO)
+    return frozenset(symbol for symbol in listed if "/" in symbol)
+
+
+def positions_of(body: bytes, pairs: Iterable[str] = ()) -> dict[str, Decimal]:
+    """Quantity by symbol, below zero for a short one. Raises `Unreadable`, `Nonsense`.
+
+    Alpaca leaves out the slash of a crypto pair here, and here alone (its asset ids differ, too): `pairs` says which
+    pair that is. Where none or several could be meant, the symbol stays as it came.
+    """
+    meant: dict[str, list[str]] = {}
+    for pair in pairs:
+        meant.setdefault(pair.replace("/", ""), []).append(pair)
+    positions = decode(POSITIONS, body)
+    as_they_came = {position.symbol for position in positions}
     held: dict[str, Decimal] = {}
-    for position in decode(POSITIONS, body):
+    for position in positions:
         symbol = identifier(position.symbol, "symbol")
+        if position.asset_class == CRYPTO and len(meant.get(symbol, ())) == 1 and meant[symbol][0] not in as_they_came:
+            (symbol,) = meant[symbol]
         quantity = amount(abs(position.qty), "qty")
         if symbol in held:
             raise Nonsense("two positions of one symbol")
@@ -461,7 +481,7 @@ def instruments_of(body: bytes) -> list[VenueInstrument]:
             tradable=asset.tradable and asset.status == "active",
             tick_size=tick,
             lot_size=lot,
-            always_open=asset.asset_class == "crypto",
+            always_open=asset.asset_class == CRYPTO,
         )
         known = by_symbol.get(instrument.symbol)
         if known is None or instrument.tradable > known.tradable:

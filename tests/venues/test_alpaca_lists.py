@@ -20,6 +20,7 @@ from app.domain.venue_answers import (
     OutcomeUnknown,
     PartOfList,
     Quote,
+    VenueHoldings,
     VenueInstrument,
 )
 from app.venues.alpaca import AlpacaVenue
@@ -491,3 +492,100 @@ def test_thousands_of_instruments_fit(wire: ScriptedWire) -> None:
     assert len(answer) == 12_000
     assert wire.requests[0].target == "/v2/assets?status=active"
     adapter.close()
+
+
+# --- the account -----------------------------------------------------------------------------------------------------
+
+ACCOUNT = http(200, b'{"cash": "-12.5", "currency": "USD"}')
+
+
+def position(symbol: str, quantity: str, asset_class: str = "us_equity") -> dict[str, Any]:
+    side = "short" if quantity.startswith("-") else "long"
+    return {"asset_id": "x", "symbol": symbol, "qty": quantity, "side": side, "asset_class": asset_class}
+
+
+def pair(symbol: str, **different: Any) -> dict[str, Any]:
+    return {"symbol": symbol, "name": symbol, "status": "active", "tradable": True, "class": "crypto"} | different
+
+
+def test_holdings_are_cash_and_positions_by_symbol(wire: ScriptedWire, alpaca: AlpacaVenue) -> None:
+    wire.reply(ACCOUNT, listing([position("AAPL", "3"), position("F", "-2.5")]))
+    assert alpaca.holdings() == VenueHoldings(Decimal("-12.5"), "USD", {"AAPL": Decimal(3), "F": Decimal("-2.5")})
+    assert [request.target for request in wire.requests] == ["/v2/account", "/v2/positions"]
+
+
+def test_a_crypto_position_has_the_symbol_that_its_orders_have(wire: ScriptedWire, alpaca: AlpacaVenue) -> None:
+    wire.reply(
+        ACCOUNT,
+        listing([position("AAPL", "3"), position("BTCUSD", "0.5", "crypto"), position("ETH/USD", "1", "crypto")]),
+        listing([pair("BTC/USD"), pair("BTC/USD", status="inactive"), pair("BTC/USDC"), pair("ETH/USD")]),
+    )
+    holdings = alpaca.holdings()
+    assert isinstance(holdings, VenueHoldings)
+    assert holdings.positions == {"AAPL": Decimal(3), "BTC/USD": Decimal("0.5"), "ETH/USD": Decimal(1)}
+    assert wire.requests[2].target == "/v2/assets?asset_class=crypto"
+
+
+@pytest.mark.parametrize(
+    ("listed", "why"),
+    [
+        ([], "the venue lists no such pair"),
+        ([pair("BTC/USDC")], "another pair"),
+        ([pair("BTCUSD")], "not a pair"),
+        ([pair("BTC/USD"), pair("BT/CUSD")], "either could be meant"),
+        ([pair("BTC/USD", **{"class": "us_equity"})], "not crypto"),
+    ],
+)
+def test_which_pair_a_position_is_of_is_never_guessed(
+    wire: ScriptedWire, alpaca: AlpacaVenue, listed: list[dict[str, Any]], why: str
+) -> None:
+    wire.reply(ACCOUNT, listing([position("BTCUSD", "0.5", "crypto")]), listing(listed))
+    holdings = alpaca.holdings()
+    assert isinstance(holdings, VenueHoldings)
+    assert holdings.positions == {"BTCUSD": Decimal("0.5")}, why
+
+
+def test_a_share_whose_symbol_looks_like_a_pair_stays_what_it_is(wire: ScriptedWire, alpaca: AlpacaVenue) -> None:
+    wire.reply(
+        ACCOUNT,
+        listing([position("BTCUSD", "7"), position("BTCUSD", "0.5", "crypto")]),
+        listing([pair("BTC/USD")]),
+    )
+    holdings = alpaca.holdings()
+    assert isinstance(holdings, VenueHoldings)
+    assert holdings.positions == {"BTCUSD": Decimal(7), "BTC/USD": Decimal("0.5")}
+
+
+@pytest.mark.parametrize(
+    ("answer", "code"),
+    [
+        (http(500, b""), "VENUE_ERROR"),
+        (http(200, HTML), "VENUE_ANSWER_UNREADABLE"),
+        (listing([pair("")]), "VENUE_ANSWER_NONSENSE"),
+    ],
+)
+def test_without_the_list_of_pairs_the_holdings_are_unknown(
+    wire: ScriptedWire, alpaca: AlpacaVenue, answer: bytes, code: str
+) -> None:
+    wire.reply(ACCOUNT, listing([position("BTCUSD", "0.5", "crypto")]), answer)
+    holdings = alpaca.holdings()
+    assert isinstance(holdings, OutcomeUnknown)
+    assert holdings.code == code
+
+
+def test_a_pair_that_is_held_under_its_own_symbol_is_not_meant_by_another(
+    wire: ScriptedWire, alpaca: AlpacaVenue
+) -> None:
+    both = [position("BTCUSD", "0.5", "crypto"), position("BTC/USD", "1", "crypto")]
+    wire.reply(ACCOUNT, listing(both), listing([pair("BTC/USD")]))
+    holdings = alpaca.holdings()
+    assert isinstance(holdings, VenueHoldings)
+    assert holdings.positions == {"BTCUSD": Decimal("0.5"), "BTC/USD": Decimal(1)}
+
+
+def test_two_positions_of_one_symbol_are_not_believed(wire: ScriptedWire, alpaca: AlpacaVenue) -> None:
+    twice = [position("BTCUSD", "0.5", "crypto"), position("BTCUSD", "0.5", "crypto")]
+    wire.reply(ACCOUNT, listing(twice), listing([pair("BTC/USD")]))
+    holdings = alpaca.holdings()
+    assert isinstance(holdings, OutcomeUnknown)
+    assert holdings.code == "VENUE_ANSWER_NONSENSE"

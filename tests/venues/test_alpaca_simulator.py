@@ -22,6 +22,7 @@ from app.domain.venue_answers import (
     PartOfList,
     Refused,
     VenueCapabilities,
+    VenueHoldings,
     VenueOrderStatus,
 )
 from app.venues.alpaca import AlpacaVenue
@@ -327,6 +328,17 @@ def test_market_stop_and_every_time_in_force_are_understood(scene: SimulatorScen
             return report_of(scene.venue.find(wanted.client_order_id)).status is status
 
         assert scene.until(reached), instruction
+
+
+def test_a_crypto_position_is_held_under_the_symbol_that_was_ordered(scene: SimulatorScene) -> None:
+    name = resting_order().client_order_id
+    order = OrderInstruction(name, "BTC/USD", "BUY", Decimal("0.5"), "MARKET", "GTC")
+    assert isinstance(scene.venue.submit(order), Accepted)
+    assert scene.until(lambda: report_of(scene.venue.find(name)).status is VenueOrderStatus.FILLED)
+    holdings = scene.alpaca.holdings()
+    assert isinstance(holdings, VenueHoldings), holdings
+    assert holdings.positions["BTC/USD"] == Decimal("0.5")
+    assert "BTCUSD" not in holdings.positions
 
 
 def test_more_orders_than_a_page_are_all_listed(scene: SimulatorScene) -> None:
