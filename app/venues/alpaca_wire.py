@@ -217,6 +217,12 @@ def amount(value: Decimal, name: str, places: int = _DECIMAL_PLACES) -> Decimal:
     return value
 
 
+def _signed(value: Decimal, name: str, places: int = _DECIMAL_PLACES) -> Decimal:
+    """The same of a value that may be below zero."""
+    size = amount(value.copy_abs(), name, places)  # unlike abs(), it takes a signalling NaN, too
+    return size.copy_negate() if value < 0 else size
+
+
 def positive(value: Decimal, name: str, places: int = _DECIMAL_PLACES) -> Decimal:
     if not amount(value, name, places):
         raise Nonsense(f"{name} is zero")
@@ -423,8 +429,7 @@ def quotes_of(body: bytes, wanted: Sequence[str]) -> list[Quote]:
 def cash_of(body: bytes) -> tuple[Decimal, str]:
     """Cash, which may be below zero, and its currency. Raises `Unreadable`, `Nonsense`."""
     account = decode(ACCOUNT, body)
-    cash = amount(abs(account.cash), "cash", _STORED_DECIMAL_PLACES)
-    return (cash if account.cash >= 0 else -cash), identifier(account.currency, "currency")
+    return _signed(account.cash, "cash", _STORED_DECIMAL_PLACES), identifier(account.currency, "currency")
 
 
 def pairs_of(body: bytes) -> frozenset[str]:
@@ -449,10 +454,10 @@ def positions_of(body: bytes, pairs: Iterable[str] = ()) -> dict[str, Decimal]:
         symbol = identifier(position.symbol, "symbol")
         if position.asset_class == CRYPTO and len(meant.get(symbol, ())) == 1 and meant[symbol][0] not in as_they_came:
             (symbol,) = meant[symbol]
-        quantity = amount(abs(position.qty), "qty")
+        quantity = _signed(position.qty, "qty")
         if symbol in held:
             raise Nonsense("two positions of one symbol")
-        held[symbol] = -quantity if position.side == "short" or position.qty < 0 else quantity
+        held[symbol] = -quantity if position.side == "short" and quantity > 0 else quantity
     return held
 
 

@@ -589,3 +589,18 @@ def test_two_positions_of_one_symbol_are_not_believed(wire: ScriptedWire, alpaca
     holdings = alpaca.holdings()
     assert isinstance(holdings, OutcomeUnknown)
     assert holdings.code == "VENUE_ANSWER_NONSENSE"
+
+
+IMPOSSIBLE = ["NaN", "-NaN", "sNaN", "-sNaN", "Infinity", "-Infinity", "1e999999", "1e12", "1e-30"]
+
+
+@pytest.mark.parametrize("number", IMPOSSIBLE)
+@pytest.mark.parametrize("of", ["cash", "position"])
+def test_an_amount_that_cannot_be_makes_no_holdings(
+    wire: ScriptedWire, alpaca: AlpacaVenue, of: str, number: str
+) -> None:
+    account = http(200, json.dumps({"cash": number, "currency": "USD"}).encode())
+    wire.reply(*([account] if of == "cash" else [ACCOUNT, listing([position("AAPL", number)])]))
+    holdings = alpaca.holdings()
+    assert isinstance(holdings, OutcomeUnknown)
+    assert holdings.code == "VENUE_ANSWER_NONSENSE"
