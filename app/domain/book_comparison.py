@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -35,16 +35,37 @@ class BooksCompared:
         return not self.cash_drift and not self.position_drifts
 
 
-def what_stayed(before: BooksCompared, now: BooksCompared) -> BooksCompared:
-    """The drift of both looks: the newer figures of what differed in each."""
-    return BooksCompared(
-        now.id,
-        now.venue,
-        now.at,
-        now.house_cash,
-        now.cash_drift if before.cash_drift else ZERO,
-        {symbol: drift for symbol, drift in now.position_drifts.items() if symbol in before.position_drifts},
-    )
+LOOKS_IN_A_ROW = 3
+"""So many looks must find the same difference before it is called drift."""
+
+
+def judged(looks: Sequence[BooksCompared], *, is_first: bool) -> BooksCompared | None:
+    """What these looks, oldest first, say together. None: nothing yet.
+
+    The venue's cash, its positions and our books are read one after the other, so what is executed meanwhile shows as a
+    difference that is another one in the next look. A sum agrees as soon as one look finds it so; it has drifted once
+    the last `LOOKS_IN_A_ROW` found the same difference. `is_first`: this one finds how much cash is no trader's, which
+    is settled once two looks in a row found as much, with nothing on its way.
+    """
+    last, latest = looks[-1], looks[-LOOKS_IN_A_ROW:]
+    position_drifts: dict[str, Decimal] = {}
+    for symbol, drift in last.position_drifts.items():
+        if any(symbol not in look.position_drifts for look in looks):
+            continue
+        if len(latest) < LOOKS_IN_A_ROW or any(look.position_drifts[symbol] != drift for look in latest):
+            return None
+        position_drifts[symbol] = drift
+    cash_drift = ZERO
+    if is_first:
+        if len(looks) < 2 or any(
+            (look.house_cash, look.position_drifts) != (last.house_cash, position_drifts) for look in looks[-2:]
+        ):
+            return None
+    elif all(look.cash_drift for look in looks):
+        if len(latest) < LOOKS_IN_A_ROW or any(look.cash_drift != last.cash_drift for look in latest):
+            return None
+        cash_drift = last.cash_drift
+    return BooksCompared(last.id, last.venue, last.at, last.house_cash, cash_drift, position_drifts)
 
 
 def sentence(compared: BooksCompared) -> str:

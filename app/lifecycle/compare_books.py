@@ -15,7 +15,7 @@ from decimal import Decimal
 from typing import Protocol
 from uuid import UUID, uuid5
 
-from app.domain.book_comparison import BooksCompared, BookTotals, sentence, what_stayed
+from app.domain.book_comparison import BooksCompared, BookTotals, judged, sentence
 from app.domain.changes import ChainHead, LogEntry
 from app.domain.money import ZERO, plain
 from app.domain.surroundings import Clock, Ids
@@ -28,9 +28,9 @@ log = logging.getLogger(__name__)
 
 DRIFT = "BOOKS_DRIFT"
 EVERY = timedelta(days=1)
-ROUNDS = 3
+MOST_LOOKS = 6
 PAUSE_SECONDS = 2.0
-"""An execution that the venue has and we have not heard of yet is no drift: only what stays through all rounds is."""
+"""An execution that the venue has and we have not heard of yet is no drift: it is gone from the next look."""
 
 
 class BookTotalsStore(Protocol):
@@ -66,18 +66,21 @@ class BookComparison:
 
     def run_once(self, actor: str) -> BooksCompared | OutcomeUnknown:
         """Compare, alarm, keep. Asks again before it calls anything drift."""
+        is_first = self.store.house_cash(self.venue.name) is None
+        looks: list[BooksCompared] = []
         compared: BooksCompared | None = None
-        for round_ in range(ROUNDS):
-            if round_:
+        while compared is None:
+            if len(looks) == MOST_LOOKS:
+                return OutcomeUnknown(
+                    "BOOKS_MOVING", "The sums were others at each look; they are compared again later."
+                )
+            if looks:
                 self.wait(PAUSE_SECONDS)
             found = self._look()
             if isinstance(found, OutcomeUnknown):
                 return found
-            compared = found if compared is None else what_stayed(compared, found)
-            if compared.agrees:
-                break
-        if compared is None:
-            raise RuntimeError("nothing was compared")
+            looks.append(found)
+            compared = judged(looks, is_first=is_first)
         entry = None if compared.agrees else self._alarm(compared, actor)
         self.store.add(compared, uuid5(VENUE_CHAINS, self.venue.name), entry)
         if not compared.agrees:

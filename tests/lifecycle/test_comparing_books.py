@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
 
 from app.domain.book_comparison import BooksCompared
+from app.domain.venue_answers import OutcomeUnknown, VenueHoldings
 from app.lifecycle.compare_books import BookComparison
 from app.storage.book_totals import PostgresBookTotals
 from proofs.fake_venue import Fault
@@ -95,3 +97,70 @@ def test_it_is_due_once_a_day(house: House, compare: Callable[[], BooksCompared]
     assert not comparison(house).is_due()
     house.clock.pass_(24 * 3600)
     assert comparison(house).is_due()
+
+
+def moving(house: House, steps: int, quantity: int = 4) -> BookComparison:
+    """While it is compared, something is executed before each of the first looks but one, and heard of after it."""
+    order = house.submitted(quantity=Decimal(100), price=Decimal("150.01"))
+    house.advance(order)
+    left = [quantity] * steps
+
+    def wait(_: float) -> None:
+        house.listen()
+        if left:
+            house.venue.fill(str(order), Decimal(left.pop()), Decimal(150))
+
+    return BookComparison(
+        house.venue, PostgresBookTotals(house.worker_database), house.clock, house.worker.ids, wait, "test"
+    )
+
+
+def test_what_is_executed_while_the_first_comparison_looks_is_not_taken_for_cash_that_is_nobody_s(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    busy = moving(house, steps=2)
+    order = house.venue.ledger[-1].instruction.client_order_id
+    holdings, between = house.venue.holdings, [Decimal(7)]
+
+    def cash_before_positions() -> VenueHoldings | OutcomeUnknown:
+        before = holdings()
+        if between:
+            house.venue.fill(order, between.pop(), Decimal(150))
+            house.listen()
+        after = holdings()
+        assert isinstance(before, VenueHoldings) and isinstance(after, VenueHoldings)
+        return VenueHoldings(before.cash, before.currency, after.positions)
+
+    monkeypatch.setattr(house.venue, "holdings", cash_before_positions)
+    assert isinstance(busy.run_once("test"), BooksCompared)
+    house.clock.pass_(24 * 3600)
+    found = comparison(house).run_once("test")
+    assert isinstance(found, BooksCompared) and found.agrees
+
+
+def test_sums_that_are_others_at_each_look_are_no_drift(house: House) -> None:
+    assert isinstance(comparison(house).run_once("test"), BooksCompared)
+    busy = moving(house, steps=9)
+    order = house.venue.ledger[-1].instruction.client_order_id
+    sizes = iter(range(1, 9))
+
+    def wait(_: float) -> None:
+        house.listen()
+        house.venue.fill(order, Decimal(next(sizes)), Decimal(150))
+
+    wait(0)
+    found = replace(busy, wait=wait).run_once("test")
+    assert isinstance(found, OutcomeUnknown) and found.code == "BOOKS_MOVING"
+    assert _alarms(house) == []
+    house.listen()
+    after = comparison(house).run_once("test")
+    assert isinstance(after, BooksCompared) and after.agrees
+
+
+def test_a_drift_is_found_although_something_moves_at_first(house: House) -> None:
+    assert isinstance(comparison(house).run_once("test"), BooksCompared)
+    house.venue.held_before["AAPL"] = Decimal(3)
+    found = moving(house, steps=2).run_once("test")
+    assert isinstance(found, BooksCompared) and found.position_drifts == {"AAPL": Decimal(3)}
+    assert found.cash_drift == 0
+    assert _alarms(house) == [("BOOKS_DRIFT", "test")]
