@@ -270,14 +270,30 @@ class Oracle:
         for (_, key), order_id in self._acknowledged.by_key.items():
             if order_id not in self._tables.orders:
                 self.broken("never lost", f"key {key} was answered with {short(order_id)}, which does not exist")
-        ours = {(identity[1], identity[2]): fill["quantity_filled"] for identity, fill in self._tables.fills.items()}
+        self._executions()
+
+    def _executions(self) -> None:
+        """Each execution is one fill of ours, of the same order, instrument, side, quantity and price."""
+        ours = {
+            (identity[1], identity[2]): (
+                fill["order_id"], fill["symbol"], fill["side"], fill["quantity_filled"], fill["price_at_fill"]
+            )
+            for identity, fill in self._tables.fills.items()
+        }  # fmt: skip
         theirs = {
-            (execution.venue_order_id, execution.cumulative_quantity): execution.quantity
+            (execution.venue_order_id, execution.cumulative_quantity): (
+                UUID(order.ordered_as[:UUID_LENGTH]), order.instruction.symbol, order.instruction.side,
+                execution.quantity, execution.price,
+            )
             for order in self._venue.ledger for execution in order.executions
         }  # fmt: skip
         for identity in sorted(ours.keys() ^ theirs.keys()):
             side = "we lack" if identity in theirs else "we invented"
             self.broken("fills are equal", f"{side} the execution of {identity[0]} up to {identity[1]}")
+        for identity in sorted(ours.keys() & theirs.keys()):
+            if ours[identity] != theirs[identity]:
+                what = f"the execution of {identity[0]} up to {identity[1]}"
+                self.broken("fills are equal", f"{what} is {ours[identity]} here and {theirs[identity]} there")
 
 
 def _lives(order: FakeOrder) -> bool:

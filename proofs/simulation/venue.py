@@ -45,7 +45,9 @@ TIMEOUT = 5.0
 NAME = "fake"
 MARKET_PRICE = Decimal("150.01")
 STOPPED_AT = Decimal("139.50")
-"""What a stop loss gets, below its trigger: the market has fallen through it."""
+"""What a stop loss gets at least, below its trigger: the market has fallen through it."""
+CENTS = 20
+"""So many steps of a cent the prices of one part may differ in; the next part begins above them."""
 
 
 class Exchange:
@@ -83,7 +85,7 @@ class Exchange:
     def _accepted(self, order: FakeOrder) -> Sequence[tuple[Decimal, Decimal]]:
         """The fake venue asks what is executed at once; the rest of the order's life is arranged here."""
         rng = self.scheduler.rng
-        quantity, price = order.instruction.quantity, _price(order)
+        quantity = order.instruction.quantity
         cid = order.instruction.client_order_id
         self.scheduler.history.add(self.scheduler.now, "venue", f"has {order.venue_order_id} for {short(cid)}")
         if self.faults.meets("invisible at first"):
@@ -95,16 +97,16 @@ class Exchange:
         if self.faults.meets("rejected later"):
             fate = "rejected"
         if fate == "at once":
-            return [(quantity, price)]
+            return [(quantity, self._price(order))]
         if fate == "part at once":
-            self._later(order, lambda: self._fill(order, price, None))
-            return [(part, price)] if part < quantity else []
+            self._later(order, lambda: self._fill(order, None))
+            return [(part, self._price(order))] if part < quantity else []
         if fate == "soon":
-            self._later(order, lambda: self._fill(order, price, None))
+            self._later(order, lambda: self._fill(order, None))
         elif fate in ("in parts", "part only"):
-            self._later(order, lambda: self._fill(order, price, part))
+            self._later(order, lambda: self._fill(order, part))
             if fate == "in parts":
-                self._later(order, lambda: self._fill(order, price, None))
+                self._later(order, lambda: self._fill(order, None))
         elif fate == "rejected":
             self._later(order, lambda: self._end(order, VenueOrderStatus.REJECTED))
         elif fate == "expires":
@@ -112,7 +114,7 @@ class Exchange:
         elif fate == "stopped":
             self._later(order, lambda: self._stop(order))
         elif fate == "stopped after a part":
-            self._later(order, lambda: self._fill(order, price, part))
+            self._later(order, lambda: self._fill(order, part))
             self._later(order, lambda: self._stop(order))
         return []
 
@@ -125,10 +127,19 @@ class Exchange:
 
         self.scheduler.after(self.scheduler.rng.choice((0.01, 0.2, 2.0, 10.0)) * self.scheduler.rng.random(), happens)
 
-    def _fill(self, order: FakeOrder, price: Decimal, quantity: Decimal | None) -> None:
+    def _fill(self, order: FakeOrder, quantity: Decimal | None) -> None:
         executed = order.leaves if quantity is None else min(quantity, order.leaves)
-        self.scheduler.history.add(self.scheduler.now, "venue", f"fills {executed} of {order.venue_order_id}")
+        price = self._price(order)
+        did = f"fills {executed} of {order.venue_order_id} at {price}"
+        self.scheduler.history.add(self.scheduler.now, "venue", did)
         self.fake._execute(order, executed, price)
+
+    def _price(self, order: FakeOrder) -> Decimal:
+        """What the next execution of it costs: another price for every part, never worse than its limit."""
+        better = self.scheduler.rng.randrange(CENTS) + CENTS * len(order.executions)
+        away = Decimal(better) / 100
+        base = STOPPED_AT if order.profit is not None else order.instruction.limit_price or MARKET_PRICE
+        return base - away if order.instruction.side == "BUY" else base + away
 
     def _stop(self, order: FakeOrder) -> None:
         """The market reaches the stop loss of a pair: it takes over what the take profit has left."""
@@ -137,9 +148,9 @@ class Exchange:
         rng = self.scheduler.rng
         part = Decimal(rng.randrange(1, int(stop.quantity) + 1))
         if rng.random() < 0.5:
-            self._later(stop, lambda: self._fill(stop, STOPPED_AT, part))
+            self._later(stop, lambda: self._fill(stop, part))
         if rng.random() < 0.8:
-            self._later(stop, lambda: self._fill(stop, STOPPED_AT, None))
+            self._later(stop, lambda: self._fill(stop, None))
 
     def _end(self, order: FakeOrder, status: VenueOrderStatus) -> None:
         self.scheduler.history.add(self.scheduler.now, "venue", f"{order.venue_order_id} is {status}")
@@ -150,7 +161,7 @@ class Exchange:
         for order in self.fake.ledger:
             waits = order.profit is not None and order.profit.status is VenueOrderStatus.WORKING
             if order.status is VenueOrderStatus.WORKING and order.cancelled_at is None and not waits:
-                self._fill(order, _price(order), None)
+                self._fill(order, None)
                 self.tell(order.ordered_as)
 
     # -- its stream ----------------------------------------------------------------------------------------------------
@@ -317,13 +328,6 @@ class Wire:
             self._exchange.visible_within = 5.0
 
         self._scheduler.after(delay, arrive)
-
-
-def _price(order: FakeOrder) -> Decimal:
-    """What the next execution of it costs."""
-    if order.profit is not None:
-        return STOPPED_AT
-    return order.instruction.limit_price or MARKET_PRICE
 
 
 def _moments(chance: float) -> float:
