@@ -19,6 +19,7 @@ from proofs.simulation.clients import Acknowledged
 from proofs.simulation.history import short
 from proofs.simulation.processes import Clock
 from proofs.simulation.tables import Record, Tables
+from proofs.terms import as_sent
 
 UUID_LENGTH = 36
 """Of a client order id, so much is our order's id; a replacement's goes on with its number."""
@@ -80,6 +81,7 @@ class Oracle:
             self.broken("attempt row before send", f"the venue has {short(order_id)}, which we do not know")
             return
         self._once(order_id, theirs)
+        self._terms(order, theirs)
         filled = sum((each.filled for each in theirs), ZERO)
         if filled > order["quantity"]:
             self.broken("executed <= ordered", f"{filled} executed of {order['quantity']} ({short(order_id)})")
@@ -113,6 +115,28 @@ class Oracle:
         if len(executed) > len({each.ordered_as for each in executed}) or len(alive) > 1:
             names = ", ".join(f"{each.venue_order_id} ({each.status}, {each.filled} filled)" for each in executed)
             self.broken("never twice", f"order {short(order_id)} is at the venue as {names}")
+
+    def _terms(self, order: Record, theirs: Sequence[FakeOrder]) -> None:
+        """What stands at the venue is what was ordered; what was replaced away was looked at while it stood there."""
+        number = order["replacements"]
+        client_order_id = f"{order['id']}-{number}" if number else str(order["id"])
+        kind, limit, stop = as_sent(order["order_type"], order["price"], order["price_bound"])
+        # both exits of a pair: the venue gets the stop loss along with the take profit
+        or_stop = order["stop_loss"] if order["parent_id"] is not None else None
+        ours = (
+            order["symbol"], order["side"], kind, order["quantity"] - order["filled_before"], limit, stop, or_stop,
+            order["time_in_force"],
+        )  # fmt: skip
+        for each in theirs:
+            sent = each.instruction
+            if each.profit is not None or sent.client_order_id != client_order_id:
+                continue
+            said = (
+                sent.symbol, sent.side, sent.order_type, sent.quantity, sent.limit_price, sent.stop_price,
+                sent.or_stop_price, sent.time_in_force,
+            )  # fmt: skip
+            if said != ours:
+                self.broken("terms", f"{short(order['id'])} is {ours} and {each.venue_order_id} was sent as {said}")
 
     def _never_oversold(self, order: Record) -> None:
         """What stands at the venue to be sold is held: an exit never sells beyond the position."""

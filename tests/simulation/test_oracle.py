@@ -49,12 +49,36 @@ def fill(**other: Any) -> Callable[[World], None]:
     return alter
 
 
+def instruction(**other: Any) -> Callable[[World], None]:
+    """Of an order that still stands with the terms that our row has."""
+
+    def alter(world: World) -> None:
+        order = next(
+            order
+            for order in world.exchange.fake.ledger
+            if order.profit is None
+            and order.instruction.client_order_id == str(UUID(order.ordered_as[:36]))
+            and not world.tables.orders[UUID(order.ordered_as[:36])]["replacements"]
+        )
+        order.instruction = replace(order.instruction, **other)
+
+    return alter
+
+
 ALTERED: dict[str, tuple[str, Callable[[World], None]]] = {
     "an execution at another price": ("fills are equal", execution(price=Decimal("1.23"))),
     "a part of another size, the sum the same": ("fills are equal", execution(quantity=Decimal("0.5"))),
     "a fill at another price": ("fills are equal", fill(price_at_fill=Decimal("1.23"))),
     "a fill of another order": ("fills are equal", fill(order_id=UUID(int=5))),
     "a fill of the other side": ("fills are equal", fill(side="NONE")),
+    "another symbol at the venue": ("terms", instruction(symbol="KO")),
+    "another side at the venue": ("terms", instruction(side="NONE")),
+    "another quantity at the venue": ("terms", instruction(quantity=Decimal(7))),
+    "another type at the venue": ("terms", instruction(order_type="STOP_LIMIT")),
+    "another limit at the venue": ("terms", instruction(limit_price=Decimal(7))),
+    "another trigger at the venue": ("terms", instruction(stop_price=Decimal(7))),
+    "another stop loss of the pair at the venue": ("terms", instruction(or_stop_price=Decimal(7))),
+    "another time in force at the venue": ("terms", instruction(time_in_force="FOK")),
 }
 
 
