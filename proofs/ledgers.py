@@ -14,6 +14,7 @@ from typing import Any
 from uuid import UUID
 
 from proofs.our_ledger import OurEvent, OurFill, OurLedger, OurLogEntry, OurOrder
+from proofs.terms import as_sent
 from proofs.venue_ledger import VENUE_ENDS, VenueLedger, VenueOrder
 
 _GENESIS = bytes(32).hex()
@@ -72,6 +73,8 @@ class Comparison:
     overfilled: int = 0
     wrong_ends: int = 0
     """Orders whose end, or whose executed quantity, is not what the venue says."""
+    wrong_terms: int = 0
+    """Orders that stand, or stood, at the venue with other terms than ours."""
     missing_fills: int = 0
     """Executions of the venue that we do not have."""
     invented_fills: int = 0
@@ -108,7 +111,7 @@ class Comparison:
 
 
 _MUST_BE_ZERO = (
-    "lost", "duplicated", "unknown", "orphans", "ghosts", "overfilled", "wrong_ends", "missing_fills",
+    "lost", "duplicated", "unknown", "orphans", "ghosts", "overfilled", "wrong_ends", "wrong_terms", "missing_fills",
     "invented_fills", "wrong_books", "audit_gaps", "event_gaps", "missing_events", "repeated_events", "alarms",
 )  # fmt: skip
 
@@ -181,6 +184,7 @@ def _compare_orders(found: Comparison, ours: OurLedger, venue: VenueLedger) -> N
             found.note(
                 "duplicated", f"the venue has {count} orders with the client order id {client_order_id}", count - 1
             )
+    legs = {one.parent_id: one for one in venue.orders if one.parent_id is not None}
     owners = _owners(ours, venue)
     at_venue: dict[UUID, list[VenueOrder]] = defaultdict(list)
     for theirs in venue.orders:
@@ -191,6 +195,8 @@ def _compare_orders(found: Comparison, ours: OurLedger, venue: VenueLedger) -> N
             at_venue[owner].append(theirs)
     for order in ours.orders.values():
         _compare_order(found, order, at_venue[order.id])
+        for complaint in _terms_that_differ(order, at_venue[order.id], legs):
+            found.note("wrong_terms", f"order {order.id}: {complaint}")
 
 
 def _owners(ours: OurLedger, venue: VenueLedger) -> Mapping[str, UUID]:
@@ -237,6 +243,42 @@ def _compare_order(found: Comparison, order: OurOrder, at_venue: Sequence[VenueO
         )
 
 
+def _terms_that_differ(
+    order: OurOrder, at_venue: Sequence[VenueOrder], legs: Mapping[str | None, VenueOrder]
+) -> Iterator[str]:
+    """The venue order that bears our row's name of now has our row's terms; of what was replaced away the row still
+    has what no replacement changes. Where nothing bears that name, the terms of now were never sent.
+    """
+    order_type, limit, stop = as_sent(order.order_type, order.price, order.price_bound)
+    for one in at_venue:
+        if not one.client_order_id.startswith(str(order.id)):
+            continue  # the other part of a pair: it is looked at with the one that it came with
+        ours: tuple[object, ...] = (order.symbol, order.side, order_type, order.time_in_force)
+        theirs: tuple[object, ...] = (one.symbol, one.side, one.order_type, one.time_in_force)
+        if one.client_order_id == order.client_order_id:
+            ours += (order.quantity - order.filled_before, limit, stop)
+            theirs += (one.quantity, one.limit_price, one.stop_price)
+        if ours != theirs:
+            yield f"{_listed(ours)} here, {_listed(theirs)} at the venue ({one.id})"
+        loss = order.stop_loss if order.parent_id is not None else None
+        leg = legs.get(one.id)
+        if (leg is None) != (loss is None):
+            yield f"its other exit is {loss} here, {leg} at the venue ({one.id})"
+        elif leg is not None:
+            # it takes over what the take profit has left
+            quantity = leg.quantity if leg.quantity == one.quantity - one.filled_quantity else one.quantity
+            ours = (order.symbol, order.side, "STOP", order.time_in_force, quantity, None, loss)
+            theirs = (
+                leg.symbol, leg.side, leg.order_type, leg.time_in_force, leg.quantity, leg.limit_price, leg.stop_price
+            )  # fmt: skip
+            if ours != theirs:
+                yield f"its stop loss is {_listed(ours)} here, {_listed(theirs)} at the venue ({leg.id})"
+
+
+def _listed(terms: Sequence[object]) -> str:
+    return " ".join(f"{term.normalize():f}" if isinstance(term, Decimal) else str(term) for term in terms)
+
+
 def _their_end(order: OurOrder, current: VenueOrder, at_venue: Sequence[VenueOrder]) -> str | None:
     """How all of the venue's orders for one of ours have ended together; None while one of them is open."""
     if any(one.status not in VENUE_ENDS for one in at_venue):
@@ -261,26 +303,43 @@ def _refused_outright(order: OurOrder, theirs: VenueOrder) -> bool:
     return order.venue_order_id is None and theirs.status == "rejected" and not theirs.filled_quantity
 
 
+@dataclass(frozen=True)
+class _Executed:
+    """An execution as both ledgers have to tell it."""
+
+    order_id: str
+    venue_order_id: str
+    symbol: str
+    side: str
+    cumulative: Decimal
+    quantity: Decimal
+    price: Decimal
+
+    def __str__(self) -> str:
+        what = _listed((self.side, self.quantity, self.symbol, "at", self.price))
+        return f"{what} (up to {self.cumulative.normalize():f} of {self.venue_order_id})"
+
+
 def _compare_executions(found: Comparison, ours: OurLedger, venue: VenueLedger) -> None:
     our_fills = Counter(
-        (str(fill.order_id), fill.venue_order_id, fill.cumulative_quantity, fill.quantity, fill.price)
+        _Executed(
+            str(fill.order_id), fill.venue_order_id, fill.symbol, fill.side, fill.cumulative_quantity, fill.quantity,
+            fill.price,
+        )
         for fill in ours.fills
-    )
+    )  # fmt: skip
     owners = _owners(ours, venue)
     their_fills = Counter(
-        (
-            str(owners.get(one.order_id, one.client_order_id)),
-            one.order_id,
-            one.cumulative_quantity,
-            one.quantity,
-            one.price,
+        _Executed(
+            str(owners.get(one.order_id, one.client_order_id)), one.order_id, one.symbol, one.side,
+            one.cumulative_quantity, one.quantity, one.price,
         )
         for one in venue.executions
-    )
+    )  # fmt: skip
     for missing, count in (their_fills - our_fills).items():
-        found.note("missing_fills", f"order {missing[0]}: {_said(missing)} is the venue's and not ours", count)
+        found.note("missing_fills", f"order {missing.order_id}: {missing} is the venue's and not ours", count)
     for invented, count in (our_fills - their_fills).items():
-        found.note("invented_fills", f"order {invented[0]}: {_said(invented)} is ours and not the venue's", count)
+        found.note("invented_fills", f"order {invented.order_id}: {invented} is ours and not the venue's", count)
     filled: dict[UUID, Decimal] = defaultdict(Decimal)
     for fill in ours.fills:
         filled[fill.order_id] += fill.quantity
@@ -289,11 +348,6 @@ def _compare_executions(found: Comparison, ours: OurLedger, venue: VenueLedger) 
             found.note(
                 "wrong_ends", f"order {order.id} says {order.filled_quantity} filled, its fills say {filled[order.id]}"
             )
-
-
-def _said(execution: tuple[str, str, Decimal, Decimal, Decimal]) -> str:
-    _, venue_order_id, cumulative, quantity, price = execution
-    return f"{quantity.normalize():f} at {price.normalize():f} (up to {cumulative.normalize():f} of {venue_order_id})"
 
 
 # -- money ----------------------------------------------------------------------------------------------------------

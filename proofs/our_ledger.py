@@ -44,6 +44,19 @@ class OurOrder:
     """The venue's further orders that belong to it: the other part of a pair, those it replaced."""
     replacements: int = 0
     """How often it got other terms."""
+    time_in_force: str = "DAY"
+    price_bound: Decimal | None = None
+    """The worst price of a MARKET or STOP order: it goes out as a limit at it."""
+    stop_loss: Decimal | None = None
+    filled_before: Decimal = Decimal(0)
+    """What the venue orders that were replaced had executed."""
+    parent_id: UUID | None = None
+    """Of an exit: its entry."""
+
+    @property
+    def client_order_id(self) -> str:
+        """The venue's name for it: other terms get a number behind it."""
+        return f"{self.id}-{self.replacements}" if self.replacements else str(self.id)
 
     @property
     def is_closed(self) -> bool:
@@ -151,7 +164,8 @@ class OurLedger:
 
 _ORDERS = """SELECT id, trader_id, symbol, side, quantity, order_type::text, price, status::text, execution_state,
     filled_quantity, reservation_price, attempts, venue_order_id, reason_code, alarm_code, log_seq,
-    encode(log_hash, 'hex'), other_venue_orders, replacements FROM orders ORDER BY created_at"""
+    encode(log_hash, 'hex'), other_venue_orders, replacements, time_in_force, price_bound, stop_loss, filled_before,
+    parent_id FROM orders ORDER BY created_at"""
 _FILLS = """SELECT id, order_id, trader_id, symbol, side, quantity_filled, price_at_fill, commission, venue_order_id,
     cumulative_quantity, realized_pnl FROM fills ORDER BY position"""
 _ATTEMPTS = "SELECT order_id, kind, number, outcome FROM order_attempts ORDER BY sent_at"

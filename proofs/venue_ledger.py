@@ -29,13 +29,21 @@ VENUE_ENDS = {
 
 @dataclass(frozen=True)
 class VenueOrder:
-    """An order as the venue holds it."""
+    """An order as the venue holds it, words as we spell them. Prices in US dollars."""
 
     id: str
     client_order_id: str
     status: str
     quantity: Decimal
     filled_quantity: Decimal
+    symbol: str
+    side: str
+    order_type: str
+    time_in_force: str
+    limit_price: Decimal | None = None
+    stop_price: Decimal | None = None
+    parent_id: str | None = None
+    """Of the other part of a pair: the venue's order that it came with."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +55,8 @@ class VenueExecution:
     cumulative_quantity: Decimal
     quantity: Decimal
     price: Decimal
+    symbol: str
+    side: str
 
 
 @dataclass(frozen=True)
@@ -75,6 +85,13 @@ class SimulatorControl:
                     entry["status"],
                     Decimal(entry["qty"]),
                     Decimal(entry["filled_qty"]),
+                    entry["symbol"],
+                    entry["side"].upper(),
+                    entry["type"].upper(),
+                    entry["time_in_force"].upper(),
+                    _price(entry["limit_price"]),
+                    _price(entry["stop_price"]),
+                    entry["parent_id"],
                 )
                 for document in pages
                 for entry in document["orders"]
@@ -86,6 +103,8 @@ class SimulatorControl:
                     Decimal(entry["cum_qty"]),
                     Decimal(entry["qty"]),
                     Decimal(entry["price"]),
+                    entry["symbol"],
+                    entry["side"].upper(),
                 )
                 for document in pages
                 for entry in document["executions"]
@@ -145,3 +164,7 @@ class SimulatorControl:
         if answer.status != 200:
             raise RuntimeError(f"the simulator answered {answer.status} to {method} {path}: {answer.data[:300]!r}")
         return json.loads(answer.data)
+
+
+def _price(text: str | None) -> Decimal | None:
+    return None if text is None else Decimal(text)

@@ -26,6 +26,7 @@ from proofs.venue_ledger import VenueExecution, VenueLedger, VenueOrder
 
 TRADER, ORDER, OTHER = UUID(int=1), UUID(int=2), UUID(int=3)
 CASH = Decimal(1000)
+TWO, THREE, TEN, NINE = map(Decimal, (2, 3, 10, 9))
 HASHES = [f"{number:064x}" for number in range(6)]
 STEPS = [
     ("SUBMITTED", "QUEUED"),
@@ -63,8 +64,10 @@ class Books:
         self.account = OurAccount(TRADER, CASH - 20, Decimal(0), 2)
         self.position = OurPosition(TRADER, "AAPL", two, Decimal(0), Decimal(20), Decimal(0))
         self.received: list[dict[str, Any]] = [{"seq": event.seq, **event.document} for event in self.events]
-        self.venue_orders = [VenueOrder("V1", str(ORDER), "filled", two, two)]
-        self.venue_executions = [VenueExecution("V1", str(ORDER), two, two, ten)]
+        self.venue_orders = [
+            VenueOrder("V1", str(ORDER), "filled", two, two, "AAPL", "BUY", "LIMIT", "DAY", limit_price=ten)
+        ]
+        self.venue_executions = [VenueExecution("V1", str(ORDER), two, two, ten, "AAPL", "BUY")]
 
     def compared(self) -> Comparison:
         ours = OurLedger(
@@ -78,6 +81,14 @@ class Books:
             deposits={TRADER: CASH},
             feeds=[ReceivedFeed(TRADER, 0, list(self.received))],
         )
+
+
+def _at_venue(books: Books, venue_id: str, client_order_id: str, status: str, filled: int = 0) -> VenueOrder:
+    """One more at the venue, with the terms of the first."""
+    return replace(
+        books.venue_orders[0], id=venue_id, client_order_id=client_order_id, status=status,
+        filled_quantity=Decimal(filled),
+    )  # fmt: skip
 
 
 def _venue_order(books: Books, **other: Any) -> None:
@@ -143,13 +154,13 @@ def _other_part(filled: int) -> Callable[[Books], None]:
     def break_it(books: Books) -> None:
         books.order = replace(books.order, other_venue_orders=["V2"])
         status = "filled" if filled else "canceled"
-        books.venue_orders.append(VenueOrder("V2", "made by the venue", status, Decimal(2), Decimal(filled)))
+        books.venue_orders.append(_at_venue(books, "V2", "made by the venue", status, filled))
 
     return break_it
 
 
 def _part_that_we_do_not_know(books: Books) -> None:
-    books.venue_orders.append(VenueOrder("V2", f"{ORDER}-1", "canceled", Decimal(2), Decimal(0)))
+    books.venue_orders.append(_at_venue(books, "V2", f"{ORDER}-1", "canceled"))
 
 
 def _between_terms(end: str, known: str = "V1") -> Callable[[Books], None]:
@@ -159,13 +170,52 @@ def _between_terms(end: str, known: str = "V1") -> Callable[[Books], None]:
         books.order = replace(
             books.order, status=end, filled_quantity=Decimal(0), venue_order_id=None, other_venue_orders=[known]
         )
-        books.venue_orders = [VenueOrder("V1", str(ORDER), "canceled", Decimal(2), Decimal(0))]
+        books.venue_orders = [_at_venue(books, "V1", str(ORDER), "canceled")]
         books.fills.clear()
         books.venue_executions.clear()
         books.account = replace(books.account, cash=CASH)
         books.position = replace(books.position, quantity=Decimal(0), cost_basis=Decimal(0))
 
     return break_it
+
+
+def _execution(**other: Any) -> Callable[[Books], None]:
+    def break_it(books: Books) -> None:
+        books.venue_executions = [replace(books.venue_executions[0], **other)]
+
+    return break_it
+
+
+def _pair(**other: Any) -> Callable[[Books], None]:
+    """Both exits as one order of ours; of the stop at the venue this is other."""
+
+    def make_it(books: Books) -> None:
+        books.order = replace(books.order, parent_id=OTHER, stop_loss=NINE, other_venue_orders=["V2"])
+        stop = _at_venue(books, "V2", "made by the venue", "canceled")
+        stop = replace(stop, order_type="STOP", limit_price=None, stop_price=NINE, parent_id="V1")
+        books.venue_orders.append(replace(stop, **other))
+
+    return make_it
+
+
+def _pair_without_its_stop(books: Books) -> None:
+    books.order = replace(books.order, parent_id=OTHER, stop_loss=NINE)
+
+
+def _replaced(quantity: Decimal = Decimal(1), **first: Any) -> Callable[[Books], None]:
+    """One was executed for 11 dollars before it got other terms; `quantity` is what the second was opened for."""
+
+    def make_it(books: Books) -> None:
+        one = Decimal(1)
+        books.order = replace(
+            books.order, replacements=1, filled_before=one, venue_order_id="V2", other_venue_orders=["V1"]
+        )
+        books.promise = replace(books.promise, wanted=((TWO, TEN),))
+        second = replace(_at_venue(books, "V2", f"{ORDER}-1", "filled", 1), quantity=quantity)
+        before = replace(books.venue_orders[0], status="canceled", filled_quantity=one, limit_price=Decimal(11))
+        books.venue_orders = [replace(before, **first), second]
+
+    return make_it
 
 
 BREAKS: dict[str, Callable[[Books], None]] = {
@@ -181,6 +231,21 @@ BREAKS: dict[str, Callable[[Books], None]] = {
     "overfilled": _order(filled_quantity=Decimal(3)),
     "wrong_ends": lambda books: _venue_order(books, status="canceled"),
     "wrong_ends, still open at the venue": lambda books: _venue_order(books, status="new"),
+    "wrong_terms, symbol": lambda books: _venue_order(books, symbol="KO"),
+    "wrong_terms, side": lambda books: _venue_order(books, side="SELL"),
+    "wrong_terms, type": lambda books: _venue_order(books, order_type="STOP"),
+    "wrong_terms, quantity": lambda books: _venue_order(books, quantity=THREE),
+    "wrong_terms, limit": lambda books: _venue_order(books, limit_price=Decimal("10.01")),
+    "wrong_terms, trigger": lambda books: _venue_order(books, stop_price=TEN),
+    "wrong_terms, time in force": lambda books: _venue_order(books, time_in_force="GTC"),
+    "wrong_terms, a market order without its bound": _order(order_type="MARKET", price=None),
+    "wrong_terms, a replacement for the whole": _replaced(quantity=TWO),
+    "wrong_terms, another side before it was replaced": _replaced(side="SELL"),
+    "wrong_terms, a stop loss elsewhere": _pair(stop_price=Decimal(8)),
+    "wrong_terms, a stop loss for less": _pair(quantity=Decimal(1)),
+    "wrong_terms, no stop loss": _pair_without_its_stop,
+    "missing_fills, another symbol": _execution(symbol="KO"),
+    "invented_fills, another side": _execution(side="SELL"),
     "missing_fills": lambda books: books.fills.clear(),
     "invented_fills": lambda books: books.venue_executions.clear(),
     "missing_fills, another price": _another_price,
@@ -218,8 +283,30 @@ def test_a_pair_whose_second_part_stands_for_it_agrees() -> None:
     named_by_us = books.order.venue_order_id
     assert named_by_us is not None
     books.order = replace(books.order, venue_order_id="V2", other_venue_orders=[named_by_us])
-    books.venue_orders.append(VenueOrder("V2", "made by the venue", "canceled", Decimal(2), Decimal(0)))
+    books.venue_orders.append(_at_venue(books, "V2", "made by the venue", "canceled"))
     assert not {"orphans", "wrong_ends", "missing_fills", "invented_fills"} & set(books.compared().counters())
+
+
+@pytest.mark.parametrize(
+    ("order_type", "price", "bound", "sent"),
+    [("MARKET", None, None, ("MARKET", None, None)), ("MARKET", None, TEN, ("LIMIT", TEN, None)),
+     ("STOP", NINE, None, ("STOP", None, NINE)), ("STOP", NINE, TEN, ("STOP_LIMIT", TEN, NINE))],
+)  # fmt: skip
+def test_an_order_with_a_bound_stands_at_the_venue_as_a_limit_at_it(
+    order_type: str, price: Decimal | None, bound: Decimal | None, sent: tuple[str, Decimal | None, Decimal | None]
+) -> None:
+    books = Books()
+    _order(order_type=order_type, price=price, price_bound=bound)(books)
+    _venue_order(books, order_type=sent[0], limit_price=sent[1], stop_price=sent[2])
+    assert "wrong_terms" not in books.compared().counters()
+
+
+@pytest.mark.parametrize("make", [_pair(), _pair(quantity=Decimal(0)), _replaced()])
+def test_a_pair_or_a_replacement_with_our_terms_agrees(make: Callable[[Books], None]) -> None:
+    """A stop that was triggered takes over what the take profit has left; the second order is for what is left."""
+    books = Books()
+    make(books)
+    assert "wrong_terms" not in books.compared().counters()
 
 
 @pytest.mark.parametrize("end", ["CANCELLED", "REJECTED"])
@@ -227,9 +314,6 @@ def test_an_order_that_ended_between_its_old_terms_and_its_new_ones_agrees(end: 
     books = Books()
     _between_terms(end)(books)
     assert set(books.compared().counters()) <= {"audit_gaps", "event_gaps"}, "those of the order that these books had"
-
-
-TWO, THREE, TEN, NINE = map(Decimal, (2, 3, 10, 9))
 
 
 @pytest.mark.parametrize(
