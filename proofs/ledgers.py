@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -18,6 +19,8 @@ from proofs.terms import as_sent
 from proofs.venue_ledger import VENUE_ENDS, VenueLedger, VenueOrder
 
 _GENESIS = bytes(32).hex()
+_CLOCKS = timedelta(seconds=1)
+"""Times are taken before a transaction has its locks: so much later it may come to its end."""
 _MOST_SENTENCES = 12
 """Of one kind; the counters are complete all the same."""
 _ENDS = {"FILLED": "FILLED", "REJECTED": "REJECTED", "CANCELLED": "CANCELLED"}
@@ -75,6 +78,8 @@ class Comparison:
     """Orders whose end, or whose executed quantity, is not what the venue says."""
     wrong_terms: int = 0
     """Orders that stand, or stood, at the venue with other terms than ours."""
+    unprotected: int = 0
+    """Entries whose exits are not for what they bought, or not at the prices that were asked for."""
     missing_fills: int = 0
     """Executions of the venue that we do not have."""
     invented_fills: int = 0
@@ -111,8 +116,9 @@ class Comparison:
 
 
 _MUST_BE_ZERO = (
-    "lost", "duplicated", "unknown", "orphans", "ghosts", "overfilled", "wrong_ends", "wrong_terms", "missing_fills",
-    "invented_fills", "wrong_books", "audit_gaps", "event_gaps", "missing_events", "repeated_events", "alarms",
+    "lost", "duplicated", "unknown", "orphans", "ghosts", "overfilled", "wrong_ends", "wrong_terms", "unprotected",
+    "missing_fills", "invented_fills", "wrong_books", "audit_gaps", "event_gaps", "missing_events", "repeated_events",
+    "alarms",
 )  # fmt: skip
 
 
@@ -134,6 +140,7 @@ def compare(
     _compare_acknowledged(found, ours, acknowledged)
     _compare_orders(found, ours, venue)
     _compare_executions(found, ours, venue)
+    _check_exits(found, ours)
     _recompute_books(found, ours, deposits or {})
     _check_audit(found, ours)
     _check_events(found, ours)
@@ -348,6 +355,89 @@ def _compare_executions(found: Comparison, ours: OurLedger, venue: VenueLedger) 
             found.note(
                 "wrong_ends", f"order {order.id} says {order.filled_quantity} filled, its fills say {filled[order.id]}"
             )
+
+
+# -- exits ----------------------------------------------------------------------------------------------------------
+
+
+def _check_exits(found: Comparison, ours: OurLedger) -> None:
+    exits: dict[UUID, list[OurOrder]] = defaultdict(list)
+    selling: dict[tuple[UUID, str], list[OurOrder]] = defaultdict(list)
+    largest = _largest_quantities(ours)
+    booked: dict[UUID, list[OurFill]] = defaultdict(list)
+    sold_late: dict[tuple[UUID, str], Decimal] = defaultdict(Decimal)
+    for order in ours.orders.values():
+        if order.parent_id is not None:
+            exits[order.parent_id].append(order)
+        elif order.side == "SELL":
+            selling[order.trader_id, order.symbol].append(replace(order, quantity=largest[order.id]))
+    for fill in ours.fills:
+        booked[fill.order_id].append(fill)
+        if fill.is_late and fill.side == "SELL":
+            sold_late[fill.trader_id, fill.symbol] += fill.quantity
+    for order in ours.orders.values():
+        whose = order.trader_id, order.symbol
+        if order.wants_exits:
+            sold = _sold_meanwhile(order, booked[order.id], selling[whose]) + sold_late[whose]
+            for complaint in _exits_that_differ(order, exits[order.id], sold):
+                found.note("unprotected", f"order {order.id}: {complaint}")
+        elif exits[order.id]:
+            found.note("unprotected", f"order {order.id} has exits that nobody asked for")
+
+
+def _largest_quantities(ours: OurLedger) -> Mapping[UUID, Decimal]:
+    """What each order was for at most: other terms may have made it smaller since."""
+    largest = {order.id: order.quantity for order in ours.orders.values()}
+    for event in (event for events in ours.events.values() for event in events):
+        told = event.document.get("order", {}).get("quantity")
+        if told is not None and event.order_id in largest:
+            largest[event.order_id] = max(largest[event.order_id], Decimal(told))
+    return largest
+
+
+def _exits_that_differ(entry: OurOrder, exits: Sequence[OurOrder], sold: Decimal) -> Iterator[str]:
+    """Its exits are for every whole unit that it bought and that was still there: `sold` is what may be missing."""
+    pair = entry.stop_loss is not None and entry.take_profit is not None
+    price = entry.stop_loss if entry.take_profit is None else entry.take_profit
+    asked = (
+        entry.trader_id, entry.symbol, "SELL" if entry.side == "BUY" else "BUY",
+        "STOP" if entry.take_profit is None else "LIMIT", price, entry.stop_loss if pair else None, "GTC",
+    )  # fmt: skip
+    for order in exits:
+        made = (
+            order.trader_id, order.symbol, order.side, order.order_type, order.price, order.stop_loss,
+            order.time_in_force,
+        )  # fmt: skip
+        if made != asked:
+            yield f"its exit {order.id} is {_listed(made)} and not {_listed(asked)}"
+    bought, protected = entry.filled_quantity, sum((order.quantity for order in exits), Decimal(0))
+    if not entry.is_closed:
+        bought = Decimal(0)  # an entry gets its exits when it ends
+    elif bought - entry.covered_quantity >= 1:
+        yield f"it bought {bought}, and only {entry.covered_quantity} were given to exits"
+    if protected > bought:
+        yield f"its exits are for {protected}, and it bought {bought}"
+    if protected < (bought - sold) // 1:
+        yield f"its exits are for {protected}, it bought {bought}, and at most {sold} of them were sold meanwhile"
+
+
+def _sold_meanwhile(entry: OurOrder, booked: Sequence[OurFill], selling: Sequence[OurOrder]) -> Decimal:
+    """What the trader was selling by hand between the entry's acceptance and its last fill or end: shares that were
+    bought in parts may be sold, or held back for a sale, before the entry ends and the rest is given to exits.
+    """
+    times = [entry.closed_at, *(fill.booked_at for fill in booked)]
+    until = max((time for time in times if time is not None), default=None)
+    if entry.created_at is None or until is None:
+        return Decimal(0)
+    since, until = entry.created_at - _CLOCKS, until + _CLOCKS
+    return sum(
+        (
+            order.quantity for order in selling
+            if order.created_at is not None and order.created_at <= until
+            and (order.closed_at is None or order.closed_at >= since)
+        ),
+        Decimal(0),
+    )  # fmt: skip
 
 
 # -- money ----------------------------------------------------------------------------------------------------------

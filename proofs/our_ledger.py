@@ -52,6 +52,12 @@ class OurOrder:
     """What the venue orders that were replaced had executed."""
     parent_id: UUID | None = None
     """Of an exit: its entry."""
+    take_profit: Decimal | None = None
+    covered_quantity: Decimal = Decimal(0)
+    """Of an entry with exits: so much of what it bought has been given to exits."""
+    created_at: datetime | None = None
+    closed_at: datetime | None = None
+    idempotency_key: str = ""
 
     @property
     def client_order_id(self) -> str:
@@ -61,6 +67,10 @@ class OurOrder:
     @property
     def is_closed(self) -> bool:
         return self.execution_state == "CLOSED"
+
+    @property
+    def wants_exits(self) -> bool:
+        return self.parent_id is None and (self.stop_loss is not None or self.take_profit is not None)
 
     @property
     def leaves_quantity(self) -> Decimal:
@@ -82,6 +92,9 @@ class OurFill:
     venue_order_id: str
     cumulative_quantity: Decimal
     realized_pnl: Decimal
+    booked_at: datetime | None = None
+    is_late: bool = False
+    """Booked after its order had ended."""
 
 
 @dataclass(frozen=True)
@@ -165,9 +178,9 @@ class OurLedger:
 _ORDERS = """SELECT id, trader_id, symbol, side, quantity, order_type::text, price, status::text, execution_state,
     filled_quantity, reservation_price, attempts, venue_order_id, reason_code, alarm_code, log_seq,
     encode(log_hash, 'hex'), other_venue_orders, replacements, time_in_force, price_bound, stop_loss, filled_before,
-    parent_id FROM orders ORDER BY created_at"""
+    parent_id, take_profit, covered_quantity, created_at, closed_at, idempotency_key FROM orders ORDER BY created_at"""
 _FILLS = """SELECT id, order_id, trader_id, symbol, side, quantity_filled, price_at_fill, commission, venue_order_id,
-    cumulative_quantity, realized_pnl FROM fills ORDER BY position"""
+    cumulative_quantity, realized_pnl, created_at, is_late FROM fills ORDER BY position"""
 _ATTEMPTS = "SELECT order_id, kind, number, outcome FROM order_attempts ORDER BY sent_at"
 _LOG = """SELECT order_id, chain_id, chain_seq, encode(previous_hash, 'hex'), encode(hash, 'hex'),
     action::text, execution_state, sent_at IS NOT NULL, CASE action WHEN 'ALARMED' THEN error_code || ': ' || reason END

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -24,7 +24,8 @@ from proofs.our_ledger import (
 )
 from proofs.venue_ledger import VenueExecution, VenueLedger, VenueOrder
 
-TRADER, ORDER, OTHER = UUID(int=1), UUID(int=2), UUID(int=3)
+TRADER, ORDER, OTHER, EXIT = UUID(int=1), UUID(int=2), UUID(int=3), UUID(int=4)
+NOW = datetime.now(UTC)
 CASH = Decimal(1000)
 TWO, THREE, TEN, NINE = map(Decimal, (2, 3, 10, 9))
 HASHES = [f"{number:064x}" for number in range(6)]
@@ -49,6 +50,7 @@ class Books:
             status="FILLED", execution_state="CLOSED", filled_quantity=two, reservation_price=ten, attempts=1,
             venue_order_id="V1", reason_code=None, alarm_code=None, log_seq=5, log_hash=HASHES[5],
         )  # fmt: skip
+        self.others: list[OurOrder] = []
         self.fills = [OurFill(OTHER, ORDER, TRADER, "AAPL", "BUY", two, ten, Decimal(0), "V1", two, Decimal(0))]
         self.attempts = [OurAttempt(ORDER, "SUBMIT", 1, "ACCEPTED")]
         self.log = [
@@ -71,8 +73,8 @@ class Books:
 
     def compared(self) -> Comparison:
         ours = OurLedger(
-            {self.order.id: self.order}, self.fills, self.attempts, self.log, {TRADER: self.events},
-            {TRADER: self.account}, [self.position],
+            {order.id: order for order in (self.order, *self.others)}, self.fills, self.attempts, self.log,
+            {TRADER: self.events}, {TRADER: self.account}, [self.position],
         )  # fmt: skip
         return compare(
             ours,
@@ -202,6 +204,45 @@ def _pair_without_its_stop(books: Books) -> None:
     books.order = replace(books.order, parent_id=OTHER, stop_loss=NINE)
 
 
+def _entry(bought: str = "2", given: str = "2", **exit_of_it: Any) -> Callable[[Books], None]:
+    """Our order wanted both exits and got one for what it bought; of that one this is other. `given`: as we say it."""
+
+    def make_it(books: Books) -> None:
+        books.order = replace(
+            books.order, stop_loss=NINE, take_profit=Decimal(11), created_at=NOW, closed_at=NOW,
+            filled_quantity=Decimal(bought), covered_quantity=Decimal(given),
+        )  # fmt: skip
+        pair = replace(
+            books.order, id=EXIT, parent_id=ORDER, side="SELL", order_type="LIMIT", price=Decimal(11),
+            take_profit=None, time_in_force="GTC", status="CANCELLED", filled_quantity=Decimal(0), venue_order_id=None,
+            covered_quantity=Decimal(0),
+        )  # fmt: skip
+        books.others = [replace(pair, **exit_of_it)]
+
+    return make_it
+
+
+def _without_exit(books: Books) -> None:
+    _entry()(books)
+    books.others.clear()
+
+
+def _exits_of_no_entry(books: Books) -> None:
+    _entry()(books)
+    books.order = replace(books.order, stop_loss=None, take_profit=None)
+
+
+def _sale(at: datetime = NOW, **other: Any) -> Callable[[Books], None]:
+    """The entry's exit is for one share less, because the trader was selling one by hand."""
+
+    def make_it(books: Books) -> None:
+        _entry(quantity=Decimal(1))(books)
+        sale = replace(books.others[0], id=UUID(int=5), parent_id=None, stop_loss=None, created_at=at, closed_at=at)
+        books.others.append(replace(sale, **other))
+
+    return make_it
+
+
 def _replaced(quantity: Decimal = Decimal(1), **first: Any) -> Callable[[Books], None]:
     """One was executed for 11 dollars before it got other terms; `quantity` is what the second was opened for."""
 
@@ -244,6 +285,18 @@ BREAKS: dict[str, Callable[[Books], None]] = {
     "wrong_terms, a stop loss elsewhere": _pair(stop_price=Decimal(8)),
     "wrong_terms, a stop loss for less": _pair(quantity=Decimal(1)),
     "wrong_terms, no stop loss": _pair_without_its_stop,
+    "unprotected": _without_exit,
+    "unprotected, exits for less": _entry(quantity=Decimal(1)),
+    "unprotected, exits for more": _entry(quantity=THREE),
+    "unprotected, not given to exits": _entry(given="1"),
+    "unprotected, not a whole unit is left out": _entry(bought="1.5", given="0.5", quantity=Decimal("0.5")),
+    "unprotected, the other way": _entry(side="BUY"),
+    "unprotected, another take profit": _entry(price=Decimal(12)),
+    "unprotected, another stop loss": _entry(stop_loss=Decimal(8)),
+    "unprotected, for the day only": _entry(time_in_force="DAY"),
+    "unprotected, exits that nobody asked for": _exits_of_no_entry,
+    "unprotected, a sale of another symbol took none of it": _sale(symbol="KO"),
+    "unprotected, a sale of long before took none of it": _sale(at=NOW - timedelta(minutes=1)),
     "missing_fills, another symbol": _execution(symbol="KO"),
     "invented_fills, another side": _execution(side="SELL"),
     "missing_fills": lambda books: books.fills.clear(),
@@ -307,6 +360,14 @@ def test_a_pair_or_a_replacement_with_our_terms_agrees(make: Callable[[Books], N
     books = Books()
     make(books)
     assert "wrong_terms" not in books.compared().counters()
+
+
+@pytest.mark.parametrize("make", [_entry(), _entry(bought="2.5", given="2"), _sale()])
+def test_exits_for_all_whole_units_that_were_still_there_agree(make: Callable[[Books], None]) -> None:
+    """A fraction stays unprotected; what was sold by hand, or held back for it, before the entry ended needs none."""
+    books = Books()
+    make(books)
+    assert "unprotected" not in books.compared().counters(), books.compared().differences
 
 
 @pytest.mark.parametrize("end", ["CANCELLED", "REJECTED"])
