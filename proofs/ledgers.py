@@ -40,6 +40,28 @@ class Acknowledged:
     price: Decimal | None
     wanted: tuple[tuple[Decimal, Decimal | None], ...] = ()
     """Other quantities and prices that it has asked for since; each of them may have won."""
+    time_in_force: str = "DAY"
+    stop_loss: Decimal | None = None
+    take_profit: Decimal | None = None
+
+
+@dataclass
+class Submission:
+    """What one call of a client for a new order has come to. The same key may be sent by several at once."""
+
+    trader_id: UUID
+    key: str
+    order_id: UUID | None = None
+    """What a 201 has named."""
+    silences: int = 0
+    """Requests that ended without an answer, or with a 503: each may have been carried out all the same."""
+    is_over: bool = False
+    """It was answered for good. If not, its last request may yet be carried out."""
+
+    @property
+    def may_be_kept(self) -> bool:
+        """Whether there may be an order that its client was never told of."""
+        return self.order_id is None and (self.silences > 0 or not self.is_over)
 
 
 @dataclass
@@ -62,11 +84,16 @@ class Comparison:
     cancelled: int = 0
     fills: int = 0
     events: int = 0
+    unheard: int = 0
+    """Orders that exist rightly though their client never heard so: no request of theirs was answered, or the one that
+    was refused came after one that was not answered."""
 
     lost: int = 0
     """Acknowledged orders that we do not have, or have with other terms."""
     duplicated: int = 0
     """Orders beyond the first that the venue holds under one client order id."""
+    unasked: int = 0
+    """Orders that no client has asked for, or more than one for one key."""
     unknown: int = 0
     """Orders without an end."""
     orphans: int = 0
@@ -116,9 +143,9 @@ class Comparison:
 
 
 _MUST_BE_ZERO = (
-    "lost", "duplicated", "unknown", "orphans", "ghosts", "overfilled", "wrong_ends", "wrong_terms", "unprotected",
-    "missing_fills", "invented_fills", "wrong_books", "audit_gaps", "event_gaps", "missing_events", "repeated_events",
-    "alarms",
+    "lost", "duplicated", "unasked", "unknown", "orphans", "ghosts", "overfilled", "wrong_ends", "wrong_terms",
+    "unprotected", "missing_fills", "invented_fills", "wrong_books", "audit_gaps", "event_gaps", "missing_events",
+    "repeated_events", "alarms",
 )  # fmt: skip
 
 
@@ -127,17 +154,21 @@ def compare(
     venue: VenueLedger,
     *,
     acknowledged: Iterable[Acknowledged] = (),
+    submissions: Iterable[Submission] | None = None,
     deposits: Mapping[UUID, Decimal] | None = None,
     feeds: Sequence[ReceivedFeed] = (),
 ) -> Comparison:
     """Compare everything with everything.
 
-    `acknowledged`: what clients hold a 201 for. `deposits`: each trader's cash before its first order, in US dollars;
-    accounts of other traders are not recomputed. `feeds`: what socket clients received.
+    `acknowledged`: what clients hold a 201 for. `submissions`: all that clients have asked for; None when others have
+    made orders too, so that nobody can say which were asked for. `deposits`: each trader's cash before its first
+    order, in US dollars; accounts of other traders are not recomputed. `feeds`: what socket clients received.
     """
     found = Comparison(orders=len(ours.orders), fills=len(ours.fills), events=sum(map(len, ours.events.values())))
     _count_ends(found, ours)
     _compare_acknowledged(found, ours, acknowledged)
+    if submissions is not None:
+        _compare_submissions(found, ours, submissions)
     _compare_orders(found, ours, venue)
     _compare_executions(found, ours, venue)
     _check_exits(found, ours)
@@ -168,9 +199,38 @@ def _compare_acknowledged(found: Comparison, ours: OurLedger, acknowledged: Iter
             found.note("lost", f"order {promise.order_id} is not the one that was acknowledged: {promise}")
 
 
+def _compare_submissions(found: Comparison, ours: OurLedger, submissions: Iterable[Submission]) -> None:
+    """The other way round: every order is one that a client has asked for, and of one key there is one at most."""
+    asked: dict[tuple[UUID, str], list[Submission]] = defaultdict(list)
+    for submission in submissions:
+        asked[submission.trader_id, submission.key].append(submission)
+    kept: set[tuple[UUID, str]] = set()
+    for order in ours.orders.values():
+        if order.parent_id is not None:
+            continue  # an exit is its entry's
+        key = order.trader_id, order.idempotency_key
+        told = {submission.order_id for submission in asked[key]} - {None}
+        if order.id in told:
+            continue
+        if told:
+            found.note("unasked", f"order {order.id} is the second of key {key[1]}: its client was told {told}")
+        elif key in kept:
+            found.note("unasked", f"order {order.id} is the second of key {key[1]}, which was never acknowledged")
+        elif any(submission.may_be_kept for submission in asked[key]):
+            found.unheard += 1
+            kept.add(key)
+        else:
+            what = "was refused" if asked[key] else "no client has sent"
+            found.note("unasked", f"order {order.id} has the key {key[1]}, which {what}")
+
+
 def _is_as_promised(order: OurOrder, promise: Acknowledged) -> bool:
-    if (promise.trader_id, promise.symbol, promise.side, promise.order_type) != (
-        order.trader_id, order.symbol, order.side, order.order_type
+    if (
+        promise.trader_id, promise.symbol, promise.side, promise.order_type, promise.time_in_force, promise.stop_loss,
+        promise.take_profit,
+    ) != (
+        order.trader_id, order.symbol, order.side, order.order_type, order.time_in_force, order.stop_loss,
+        order.take_profit,
     ):  # fmt: skip
         return False
     asked_for = {(promise.quantity, promise.price), *promise.wanted}

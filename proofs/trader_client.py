@@ -21,7 +21,7 @@ import aiohttp
 import socketio
 
 from local.stack import CreatedTrader
-from proofs.ledgers import Acknowledged, ReceivedFeed
+from proofs.ledgers import Acknowledged, ReceivedFeed, Submission
 
 Json = dict[str, Any]
 
@@ -65,6 +65,7 @@ class TraderClient:
         self.trader_id = UUID(trader.trader_id)
         self.feed = ReceivedFeed(self.trader_id)
         self.acknowledged: list[Acknowledged] = []
+        self.submissions: list[Submission] = []
         self.repeated_requests = 0
         self.reconnects = 0
         self.feed_refused: str | None = None
@@ -108,15 +109,25 @@ class TraderClient:
     ) -> Submitted:
         """Send an order until it is acknowledged, under `key` or a new one. Raises Refused."""
         # Each of these orders is meant, even if it looks like the one before.
-        headers = {"Idempotency-Key": key or str(uuid4()), "Confirm-Duplicate": "true"}
+        submission = Submission(self.trader_id, key or str(uuid4()))
+        self.submissions.append(submission)
+        headers = {"Idempotency-Key": submission.key, "Confirm-Duplicate": "true"}
         requests = 0
-        async for status, document in self._answers("POST", "orders", json.dumps(body), headers, longest_pause):
+
+        def unanswered() -> None:
+            submission.silences += 1
+
+        async for status, document in self._answers(
+            "POST", "orders", json.dumps(body), headers, longest_pause, unanswered
+        ):
             requests += 1
             if status == 201:
                 submitted = Submitted(document, requests)
-                self.acknowledged.append(_acknowledged(submitted.order_id, self.trader_id, document))
+                submission.order_id, submission.is_over = submitted.order_id, True
+                self.acknowledged.append(_acknowledged(submitted.order_id, self.trader_id, body))
                 return submitted
             if not (status == 409 and document.get("code") == "REQUEST_IN_PROGRESS"):
+                submission.is_over = True
                 raise Refused(status, document)
         raise RuntimeError("unreachable: answers are asked for until there is one")
 
@@ -168,8 +179,12 @@ class TraderClient:
         body: str,
         headers: Mapping[str, str],
         longest_pause: float = _LONGEST_PAUSE_SECONDS,
+        unanswered: Callable[[], None] = lambda: None,
     ) -> AsyncIterator[tuple[int, Json]]:
-        """Answers to one request, repeated as it is: after a 503 or none without asking, else as often as wanted."""
+        """Answers to one request, repeated as it is: after a 503 or none without asking, else as often as wanted.
+
+        `unanswered` is called for each 503 and for each request without an answer.
+        """
         if self._session is None:
             raise RuntimeError("the client is not open")
         pause = _PAUSE_SECONDS
@@ -183,6 +198,8 @@ class TraderClient:
                 status, document = 503, {}
             if status != 503:
                 yield status, document
+            else:
+                unanswered()
             self.repeated_requests += 1
             await asyncio.sleep(pause * uniform(0.5, 1.0))
             pause = min(2 * pause, longest_pause)
@@ -227,13 +244,21 @@ class TraderClient:
             self.feed_refused = str(said)
 
 
-def _acknowledged(order_id: UUID, trader_id: UUID, order: Json) -> Acknowledged:
+def _acknowledged(order_id: UUID, trader_id: UUID, body: Mapping[str, Any]) -> Acknowledged:
+    """What was asked for, by the request itself: an answer could say whatever was stored."""
     return Acknowledged(
         order_id=order_id,
         trader_id=trader_id,
-        symbol=order["symbol"],
-        side=order["side"],
-        quantity=Decimal(order["quantity"]),
-        order_type=order["order_type"],
-        price=None if order["price"] is None else Decimal(order["price"]),
+        symbol=body["symbol"],
+        side=body["side"],
+        quantity=Decimal(str(body["quantity"])),
+        order_type=body["order_type"],
+        price=_price(body, "price"),
+        time_in_force=body.get("time_in_force", "DAY"),
+        stop_loss=_price(body, "stop_loss"),
+        take_profit=_price(body, "take_profit"),
     )
+
+
+def _price(body: Mapping[str, Any], name: str) -> Decimal | None:
+    return None if body.get(name) is None else Decimal(str(body[name]))

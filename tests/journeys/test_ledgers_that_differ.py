@@ -11,7 +11,7 @@ from uuid import UUID
 
 import pytest
 
-from proofs.ledgers import Acknowledged, Comparison, ReceivedFeed, compare
+from proofs.ledgers import Acknowledged, Comparison, ReceivedFeed, Submission, compare
 from proofs.our_ledger import (
     OurAccount,
     OurAttempt,
@@ -49,7 +49,9 @@ class Books:
             id=ORDER, trader_id=TRADER, symbol="AAPL", side="BUY", quantity=two, order_type="LIMIT", price=ten,
             status="FILLED", execution_state="CLOSED", filled_quantity=two, reservation_price=ten, attempts=1,
             venue_order_id="V1", reason_code=None, alarm_code=None, log_seq=5, log_hash=HASHES[5],
+            idempotency_key="K",
         )  # fmt: skip
+        self.submissions = [Submission(TRADER, "K", ORDER, is_over=True)]
         self.others: list[OurOrder] = []
         self.fills = [OurFill(OTHER, ORDER, TRADER, "AAPL", "BUY", two, ten, Decimal(0), "V1", two, Decimal(0))]
         self.attempts = [OurAttempt(ORDER, "SUBMIT", 1, "ACCEPTED")]
@@ -80,6 +82,7 @@ class Books:
             ours,
             VenueLedger(self.venue_orders, self.venue_executions),
             acknowledged=[self.promise],
+            submissions=self.submissions,
             deposits={TRADER: CASH},
             feeds=[ReceivedFeed(TRADER, 0, list(self.received))],
         )
@@ -204,6 +207,29 @@ def _pair_without_its_stop(books: Books) -> None:
     books.order = replace(books.order, parent_id=OTHER, stop_loss=NINE)
 
 
+def _submissions(*submissions: Submission) -> Callable[[Books], None]:
+    """The client asked like this, and was told nothing but this."""
+
+    def make_it(books: Books) -> None:
+        books.submissions = list(submissions)
+
+    return make_it
+
+
+SILENT = Submission(TRADER, "K", silences=1)
+REFUSED = Submission(TRADER, "K", is_over=True)
+
+
+def _second(*submissions: Submission, **other: Any) -> Callable[[Books], None]:
+    """The first answer was lost, and the request sent again has made a second order."""
+
+    def make_it(books: Books) -> None:
+        books.submissions = list(submissions)
+        books.others = [replace(books.order, id=OTHER, **other)]
+
+    return make_it
+
+
 def _entry(bought: str = "2", given: str = "2", **exit_of_it: Any) -> Callable[[Books], None]:
     """Our order wanted both exits and got one for what it bought; of that one this is other. `given`: as we say it."""
 
@@ -263,6 +289,18 @@ BREAKS: dict[str, Callable[[Books], None]] = {
     "lost": _order(id=OTHER),
     "lost, other terms": _order(quantity=Decimal(3)),
     "duplicated": _twice_at_the_venue,
+    "lost, its stop loss": lambda books: setattr(books, "promise", replace(books.promise, stop_loss=NINE)),
+    "lost, another time in force": _order(time_in_force="GTC"),
+    "unasked": _submissions(),
+    "unasked, of another key": _order(idempotency_key="L"),
+    "unasked, of another trader": _submissions(Submission(OTHER, "K", ORDER, is_over=True)),
+    "unasked, refused by an answer": _submissions(REFUSED),
+    "unasked, told another order": _submissions(Submission(TRADER, "K", OTHER, silences=1, is_over=True)),
+    "unasked, a second of the key": _second(Submission(TRADER, "K", ORDER, silences=1, is_over=True)),
+    "unasked, a second of a key without an answer": _second(SILENT),
+    "unasked, a second of a key of its own": _second(
+        Submission(TRADER, "K", ORDER, silences=1, is_over=True), idempotency_key="K again"
+    ),
     "unknown": _still_open,
     "orphans": lambda books: _venue_order(books, client_order_id=str(OTHER)),
     "ghosts": lambda books: books.venue_orders.clear(),
@@ -368,6 +406,22 @@ def test_exits_for_all_whole_units_that_were_still_there_agree(make: Callable[[B
     books = Books()
     make(books)
     assert "unprotected" not in books.compared().counters(), books.compared().differences
+
+
+@pytest.mark.parametrize(
+    ("submissions", "unheard"),
+    [((SILENT,), 1), ((replace(SILENT, is_over=True),), 1), ((Submission(TRADER, "K"),), 1), ((REFUSED, SILENT), 1),
+     ((Submission(TRADER, "K", ORDER, is_over=True), REFUSED), 0)],
+)  # fmt: skip
+def test_an_order_whose_client_heard_no_answer_or_a_refusal_after_none_is_counted_and_no_difference(
+    submissions: tuple[Submission, ...], unheard: int
+) -> None:
+    """As is one that was sent twice at once, where one of both was refused."""
+    books = Books()
+    _submissions(*submissions)(books)
+    comparison = books.compared()
+    assert comparison.differences == []
+    assert comparison.unheard == unheard
 
 
 @pytest.mark.parametrize("end", ["CANCELLED", "REJECTED"])

@@ -1,0 +1,67 @@
+"""The client of the proofs keeps what it was told and what it was not, and tells a refused feed from a lost one."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+from uuid import UUID
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from local.stack import CreatedTrader
+from proofs.ledgers import Submission
+from proofs.trader_client import Refused, TraderClient
+
+TRADER, ORDER = UUID(int=1), UUID(int=2)
+BODY = {"symbol": "AAPL", "side": "BUY", "quantity": 1, "order_type": "MARKET"}
+CREATED = (201, {"id": str(ORDER)})
+IN_PROGRESS = (409, {"code": "REQUEST_IN_PROGRESS"})
+STALE = (422, {"code": "REFERENCE_PRICE_STALE"})
+AWAY = (503, {"code": "DATABASE_UNAVAILABLE"})
+CUT = (0, {})
+"""The connection is cut before the answer."""
+
+
+async def submitted(*answers: tuple[int, dict[str, Any]]) -> TraderClient:
+    """A client whose one order is answered like this, one after another."""
+    coming = iter(answers)
+
+    async def answer(request: web.Request) -> web.Response:
+        status, document = next(coming)
+        if not status:
+            assert request.transport is not None
+            request.transport.close()
+        return web.json_response(document, status=status or 200)
+
+    app = web.Application()
+    app.router.add_post("/api/v1/orders", answer)
+    async with TestServer(app) as server:
+        client = TraderClient(str(server.make_url("")).rstrip("/"), _trader(), lambda _client, _event: None)
+        async with client:
+            try:
+                await client.submit(BODY, key="K", longest_pause=0.01)
+            except Refused:
+                pass
+    return client
+
+
+def _trader() -> CreatedTrader:
+    return CreatedTrader(name="ann", trader_id=str(TRADER), api_key="key")
+
+
+@pytest.mark.parametrize(
+    ("answers", "kept"),
+    [
+        ((CREATED,), Submission(TRADER, "K", ORDER, 0, is_over=True)),
+        ((AWAY, CUT, CREATED), Submission(TRADER, "K", ORDER, 2, is_over=True)),
+        ((IN_PROGRESS, CREATED), Submission(TRADER, "K", ORDER, 0, is_over=True)),
+        ((STALE,), Submission(TRADER, "K", None, 0, is_over=True)),
+        ((CUT, STALE), Submission(TRADER, "K", None, 1, is_over=True)),
+    ],
+)
+def test_how_a_submission_went_is_kept(answers: tuple[tuple[int, dict[str, Any]], ...], kept: Submission) -> None:
+    client = asyncio.run(submitted(*answers))
+    assert client.submissions == [kept]
+    assert [promise.order_id for promise in client.acknowledged] == ([ORDER] if kept.order_id else [])
