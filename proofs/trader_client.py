@@ -239,8 +239,9 @@ class TraderClient:
         self._on_event(self, event)
 
     def _note_refusal(self, said: object = None) -> None:
-        # Whatever else goes wrong while connecting passes.
-        if "SEQ_AHEAD" in str(said) or "TOKEN" in str(said):
+        # The server refuses with a code, each for good; what else goes wrong while connecting comes as a sentence.
+        document = said.get("data") if isinstance(said, dict) else None
+        if isinstance(document, dict) and "code" in document:
             self.feed_refused = str(said)
 
 
