@@ -191,7 +191,7 @@ class Chaos:
         spring = None
         if fault.ambush is not None:
             spring = await asyncio.to_thread(fault.ambush, scene)
-            await asyncio.wait([asyncio.create_task(self.load.probe()) for _ in range(AMBUSHED)], timeout=3)
+            await asyncio.wait([self.load.probe() for _ in range(AMBUSHED)], timeout=3)
             await asyncio.sleep(AMBUSH_SECONDS)
         strike.began = time.monotonic()
         strike.undo = await asyncio.to_thread(fault.begin, scene)
@@ -201,7 +201,11 @@ class Chaos:
             strike.taken_back.set()
         task = asyncio.create_task(self._watch(strike))
         self._watching.add(task)
-        task.add_done_callback(self._watching.discard)
+        task.add_done_callback(self._watched)
+
+    def _watched(self, task: asyncio.Task[None]) -> None:
+        self._watching.discard(task)
+        self.load.note_failure(task)
 
     async def _watch(self, strike: Strike) -> None:
         if strike.undo is not None:
@@ -213,7 +217,7 @@ class Chaos:
         caught = set(told.unsettled)
         probe = await self.load.probe()
         accepted = time.monotonic()
-        while (probe is not None and told.state.get(probe) != "CLOSED") or caught & told.unsettled:
+        while (probe is not None and probe not in told.status_of) or caught & told.unsettled:
             told.changed.clear()
             await told.changed.wait()
         strike.settled = time.monotonic()
@@ -221,7 +225,8 @@ class Chaos:
             other is not strike and other.began < strike.settled and (other.settled is None or other.settled > since)
             for other in self.strikes
         )
-        if not joined:
+        # one that the rules refused, or that the venue ended otherwise, has not shown that everything works
+        if probe is not None and told.was_filled(probe) and not joined:
             self.recoveries.seconds[strike.fault.kind].append(strike.settled - since)
             self.recoveries.intake[strike.fault.kind].append(accepted - since)
 

@@ -12,12 +12,14 @@ from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from random import Random
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
 from local.stack import CreatedTrader
 from proofs.demo_orders import Intent, Plan, choose, plans, request_body
 from proofs.trader_client import Json, Refused, TraderClient
+
+T = TypeVar("T")
 
 PRESS_AFTER_SECONDS = 0.3
 TWICE = 0.03
@@ -31,6 +33,24 @@ PROTECTED = 0.15
 """So many of the whole-unit BUYs that are to be filled bring a stop loss, a take profit or both."""
 AMENDED = 0.5
 """So many of the orders that rest get another price or quantity before they are cancelled or time out."""
+RULES = {
+    409: frozenset({"DUPLICATE_SUSPECTED"}),
+    422: frozenset({
+        "ALREADY_FILLED", "DAILY_LOSS_LIMIT", "DAILY_LOSS_UNKNOWN", "INSTRUMENT_NOT_TRADABLE", "INSUFFICIENT_FUNDS",
+        "INSUFFICIENT_SHARES", "MARKET_CLOSED", "MARKET_HOURS_UNKNOWN", "MAX_DAILY_NOTIONAL", "MAX_OPEN_ORDERS",
+        "MAX_ORDER_QUANTITY", "MAX_ORDER_VALUE", "MAX_POSITION_QUANTITY", "MAX_POSITION_VALUE", "PRICE_COLLAR",
+        "REFERENCE_PRICE_STALE", "SLIPPAGE_BOUND_UNKNOWN", "STOP_LOSS_WRONG_SIDE", "TAKE_PROFIT_WRONG_SIDE",
+        "TRADING_HALTED", "TRADING_REDUCING", "WASH_TRADE",
+    }),
+    429: frozenset({"ORDER_RATE_LIMIT"}),
+}  # fmt: skip
+"""Refusals that an order which is well formed may meet. What is said of a malformed one is none of them, nor is an
+error of the server or a key that it does not know: the load sends no such order."""
+NOT_READY = frozenset({"REFERENCE_PRICE_STALE", "MARKET_HOURS_UNKNOWN", "DAILY_LOSS_UNKNOWN", "SLIPPAGE_BOUND_UNKNOWN"})
+"""Refusals that say that the system has not come back: a probe is sent again."""
+NO_QUOTE = "NO_QUOTE_YET"
+MOST_UNEXPECTED = 5
+"""So many unexpected answers are told in full."""
 EXIT_PATIENCE_SECONDS = (1.0, 8.0)
 """Exits that nothing has triggered so long are cancelled by their trader, so that they do not pile up."""
 
@@ -44,7 +64,13 @@ class Told:
     """Orders of which nobody can say yet whether the venue has them."""
     status: Counter[str] = field(default_factory=Counter)
     events: Counter[str] = field(default_factory=Counter)
+    status_of: dict[UUID, str] = field(default_factory=dict)
+    """How each order has ended."""
     refused: Counter[str] = field(default_factory=Counter)
+    """By the rules, by code."""
+    unexpected: int = 0
+    """Answers that are neither a success nor a refusal by the rules."""
+    unexpected_first: list[str] = field(default_factory=list)
     amended: Counter[int] = field(default_factory=Counter)
     """Answers to wishes for other terms, by status."""
     exits: int = 0
@@ -58,6 +84,19 @@ class Told:
         self.state[order_id] = state
         (self.unsettled.add if state in UNSETTLED else self.unsettled.discard)(order_id)
 
+    def was_refused(self, refused: Refused) -> None:
+        """Count a refusal, by the rules or not."""
+        if refused.code in RULES.get(refused.status, ()):
+            self.refused[refused.code] += 1
+            return
+        self.unexpected += 1
+        if len(self.unexpected_first) < MOST_UNEXPECTED:
+            self.unexpected_first.append(str(refused))
+
+    def was_filled(self, order_id: UUID) -> bool:
+        """Whether the order has ended FILLED."""
+        return self.status_of.get(order_id) == "FILLED"
+
     def closed(self) -> int:
         return sum(self.status.values())
 
@@ -70,7 +109,7 @@ class Load:
         self.clients = [TraderClient(url, trader, self._take) for trader in traders]
         self._random = Random(seed)
         self._seed = seed
-        self._chores: set[asyncio.Task[None]] = set()
+        self._chores: set[asyncio.Task[Any]] = set()
         self._working: dict[UUID, asyncio.Event] = {}
         self._quotes: dict[str, Json] = {}
         self._ticks: dict[str, Decimal] = {}
@@ -128,10 +167,22 @@ class Load:
         if refused is not None:
             raise RuntimeError(f"the server refused a client's feed: {refused}")
 
-    async def probe(self) -> UUID | None:
-        """One order at the market, to see whether everything works; None when the rules refuse it."""
+    def probe(self) -> asyncio.Task[UUID | None]:
+        """One order at the market, to see whether everything works; None when the rules refuse it.
+
+        Where they say that the system has not come back, it is sent again: that is what the probe waits for.
+        """
+        return self._do(self._probe())
+
+    async def _probe(self) -> UUID | None:
         body = {"symbol": "AAPL", "side": "BUY", "quantity": 1, "order_type": "MARKET"}
-        return await self._acknowledged(self.clients[0], body, longest_pause=PROBE_PAUSE_SECONDS)
+        while True:
+            outcome = await self._outcome(self.clients[0], body, longest_pause=PROBE_PAUSE_SECONDS)
+            if isinstance(outcome, UUID):
+                return outcome
+            if self.draining or outcome.code not in NOT_READY:
+                return None
+            await asyncio.sleep(PROBE_PAUSE_SECONDS)
 
     async def drain(self) -> None:
         """Cancel what rests, and press retry where it was not pressed."""
@@ -190,23 +241,29 @@ class Load:
         try:
             self.told.amended[await client.amend(order_id, terms)] += 1
         except Refused as refused:
-            self.told.refused[refused.code] += 1
+            self.told.was_refused(refused)
 
     async def _give_up(self, client: TraderClient, order_id: UUID) -> None:
         await asyncio.sleep(self._random.uniform(*EXIT_PATIENCE_SECONDS))
         if self.told.state.get(order_id) != "CLOSED":
             await client.act(order_id, "cancel")
 
-    async def _acknowledged(self, client: TraderClient, body: Json, **how: float) -> UUID | None:
+    async def _acknowledged(self, client: TraderClient, body: Json) -> UUID | None:
+        outcome = await self._outcome(client, body)
+        return outcome if isinstance(outcome, UUID) else None
+
+    async def _outcome(self, client: TraderClient, body: Json, **how: float) -> UUID | Refused:
+        """The order of one submission, some of them sent twice at once, or its refusal."""
         key = str(uuid4())
         sent = [client.submit(body, key=key, **how)]
         if self._random.random() < TWICE:
             sent.append(client.submit(body, key=key, **how))
-        outcomes = await asyncio.gather(*sent, return_exceptions=True)
-        order_ids = set()
-        for outcome in outcomes:
+        order_ids: set[UUID] = set()
+        refusals: list[Refused] = []
+        for outcome in await asyncio.gather(*sent, return_exceptions=True):
             if isinstance(outcome, Refused):
-                self.told.refused[outcome.code] += 1
+                self.told.was_refused(outcome)
+                refusals.append(outcome)
             elif isinstance(outcome, BaseException):
                 raise outcome
             else:
@@ -219,7 +276,7 @@ class Load:
             if order_id not in self.told.state:  # its first event may have come before the answer
                 self.told.becomes(order_id, "QUEUED")
             return order_id
-        return None
+        return refusals[0]
 
     async def _press(self, client: TraderClient, order_id: UUID) -> None:
         await asyncio.sleep(PRESS_AFTER_SECONDS)
@@ -234,7 +291,9 @@ class Load:
                     continue
                 try:
                     self._quotes[symbol] = await self.clients[0].get(f"quotes/{symbol}")
-                except Refused:
+                except Refused as refused:
+                    if (refused.status, refused.code) != (404, NO_QUOTE):
+                        raise
                     continue  # no quote at the moment: the last one does
             for client in self.clients:
                 self._held[client.trader_id] = (await client.get("positions"))["data"]
@@ -256,18 +315,25 @@ class Load:
             self._do(self._give_up(client, order_id))
         if event["event"] == "order.needs_attention":
             self._do(self._press(client, order_id))
+        if state == "CLOSED":
+            told.status_of[order_id] = event["status"]
         if state == "CLOSED" and not was_closed:
             told.status[event["status"]] += 1
         told.changed.set()
 
-    def _do(self, chore: Coroutine[Any, Any, None]) -> None:
+    def _do(self, chore: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         task = asyncio.create_task(chore)
         self._chores.add(task)
         task.add_done_callback(self._done)
+        return task
 
-    def _done(self, task: asyncio.Task[None]) -> None:
+    def _done(self, task: asyncio.Task[Any]) -> None:
         self._chores.discard(task)
-        if not task.cancelled() and task.exception() is not None:
+        self.note_failure(task)
+
+    def note_failure(self, task: asyncio.Task[Any]) -> None:
+        """Keep what a task raised, if it is the first: `complain` raises it."""
+        if not task.cancelled() and task.exception() is not None and self.failure is None:
             self.failure = task.exception()
 
 
