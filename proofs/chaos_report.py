@@ -39,19 +39,21 @@ class Struck(Protocol):
 def contract_document(comparison: Comparison, faults: int, recoveries: Recoveries) -> dict[str, object]:
     """`var/chaos.json`, exactly as the contract has it. Of each kind the slowest recovery, in seconds.
 
-    What the contract has no counter of its own for is counted where it would hurt: a fill that nobody made is a
-    duplication, an order whose end is not the venue's is unsettled.
+    What the contract has no counter of its own for is counted where it would hurt: a fill that nobody made, or an order
+    that nobody asked for, is a duplication; an order at the venue with other terms, or without its exits, is as good as
+    lost; one whose end is not the venue's is unsettled, and so is what never came to its end.
     """
-    extra = comparison.orphans + comparison.overfilled + comparison.invented_fills
+    extra = comparison.orphans + comparison.overfilled + comparison.invented_fills + comparison.unasked
+    unsettled = comparison.unknown + comparison.wrong_ends + comparison.unfinished + comparison.unexpected_answers
     return {
         "orders": comparison.orders,
         "faults": faults,
-        "lost": comparison.lost + comparison.ghosts,
+        "lost": comparison.lost + comparison.ghosts + comparison.wrong_terms + comparison.unprotected,
         "duplicated": comparison.duplicated + extra,
         "missing_fills": comparison.missing_fills,
         "missing_events": comparison.missing_events + comparison.event_gaps,
         "repeated_events": comparison.repeated_events,
-        "unsettled": comparison.unknown + comparison.wrong_ends,
+        "unsettled": unsettled,
         "recovery_seconds": {kind: round(max(seconds), 2) for kind, seconds in sorted(recoveries.seconds.items())},
     }
 
@@ -87,7 +89,8 @@ def tables(
         "recoveries": f"{told.events['order.in_doubt']} times in doubt, {told.events['order.recovered']} found at the "
         f"venue, {told.presses} retries pressed",
         "clients": f"{sum(client.repeated_requests for client in load.clients)} requests repeated, "
-        f"{sum(client.reconnects for client in load.clients)} feeds resumed",
+        f"{sum(client.reconnects for client in load.clients)} feeds resumed; {comparison.unheard} orders whose client "
+        "was never told of them",
         "refused by the rules": ", ".join(f"{n} {code}" for code, n in told.refused.items()) or "none",
         "processes that died": ", ".join(f"{name} {n}" for name, n in deaths.items() if n) or "none",
     }

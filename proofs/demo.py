@@ -262,7 +262,9 @@ class Demonstration:
         while True:
             pending = await asyncio.to_thread(self._control.late_requests)
             comparison = await asyncio.to_thread(self._compared)
-            if (comparison.holds and not pending) or time.monotonic() > deadline:
+            if pending:
+                comparison.note("unfinished", f"{pending} requests may still take effect at the venue", pending)
+            if comparison.holds or time.monotonic() > deadline:
                 return comparison
             await asyncio.sleep(0.5)
 

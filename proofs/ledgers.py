@@ -122,6 +122,10 @@ class Comparison:
     """Events that a socket client received twice or out of order."""
     alarms: int = 0
     """Orders that carry an alarm: something that must be looked at by a person."""
+    unfinished: int = 0
+    """What had not come to its end when the ledgers were read: a client's request, one that the venue has swallowed."""
+    unexpected_answers: int = 0
+    """Answers to clients that are neither a success nor a refusal by the rules."""
     differences: list[str] = field(default_factory=list)
     """One sentence for each, at most a dozen of a kind."""
 
@@ -145,7 +149,7 @@ class Comparison:
 _MUST_BE_ZERO = (
     "lost", "duplicated", "unasked", "unknown", "orphans", "ghosts", "overfilled", "wrong_ends", "wrong_terms",
     "unprotected", "missing_fills", "invented_fills", "wrong_books", "audit_gaps", "event_gaps", "missing_events",
-    "repeated_events", "alarms",
+    "repeated_events", "alarms", "unfinished", "unexpected_answers",
 )  # fmt: skip
 
 
@@ -311,7 +315,7 @@ def _compare_order(found: Comparison, order: OurOrder, at_venue: Sequence[VenueO
 
 
 def _terms_that_differ(
-    order: OurOrder, at_venue: Sequence[VenueOrder], legs: Mapping[str | None, VenueOrder]
+    order: OurOrder, at_venue: Sequence[VenueOrder], legs: Mapping[str, VenueOrder]
 ) -> Iterator[str]:
     """The venue order that bears our row's name of now has our row's terms; of what was replaced away the row still
     has what no replacement changes. Where nothing bears that name, the terms of now were never sent.

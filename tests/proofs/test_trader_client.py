@@ -23,7 +23,7 @@ CREATED = (201, {"id": str(ORDER)})
 IN_PROGRESS = (409, {"code": "REQUEST_IN_PROGRESS"})
 STALE = (422, {"code": "REFERENCE_PRICE_STALE"})
 AWAY = (503, {"code": "DATABASE_UNAVAILABLE"})
-CUT = (0, {})
+CUT: tuple[int, dict[str, Any]] = (0, {})
 """The connection is cut before the answer."""
 
 
