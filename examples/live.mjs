@@ -41,16 +41,17 @@ async function submit() {
   };
   let silent = false;
   for (let attempt = 0; attempt < 6; attempt += 1) {
-    const answer = await fetch(`${URL}/api/v1/orders`, request).catch(() => null); // no answer: it may exist or not
-    if (answer?.status === 201) {
-      ours = (await answer.json()).id;
+    const within = AbortSignal.timeout(10_000);
+    const answer = await fetch(`${URL}/api/v1/orders`, { ...request, signal: within }).catch(() => null);
+    const said = answer && (await answer.json().catch(() => null)); // null: cut off, or no answer that can be read
+    if (answer?.status === 201 && said?.id) {
+      ours = said.id;
       return closed.has(ours) && done(0);
     }
-    const problem = answer && (await answer.json().catch(() => null));
-    silent ||= !problem?.code || answer.status >= 500;
+    silent ||= !said?.code || answer.status >= 500; // the order may exist or not
     // after a silence the first request may still arrive, and be accepted: then a refusal says nothing
-    if (!silent && problem.code !== "REQUEST_IN_PROGRESS") {
-      console.error(problem.detail, problem.suggestion);
+    if (!silent && said.code !== "REQUEST_IN_PROGRESS") {
+      console.error(said.detail, said.suggestion);
       return done(1);
     }
     await new Promise((go) => setTimeout(go, 200 * 2 ** attempt)); // the same key again never makes a second order

@@ -15,6 +15,28 @@ import socketio
 URL, KEY = os.environ["SUREFILL_URL"], os.environ["SUREFILL_KEY"]
 
 
+async def submit(session: aiohttp.ClientSession, terms: dict[str, object]) -> str:
+    """One key for one order: the same request may be sent again, and is never executed twice. The order's id."""
+    headers = {"Authorization": f"Bearer {KEY}", "Idempotency-Key": str(uuid.uuid4())}
+    silent = False
+    document: dict[str, Any] = {}
+    for pause in (0.2, 0.5, 1, 2, 4, 0):
+        try:
+            async with session.post(f"{URL}/api/v1/orders", json=terms, headers=headers) as answer:
+                document = await answer.json()
+            if answer.status == 201:
+                return str(document["id"])
+            refused = answer.status < 500 and document["code"] != "REQUEST_IN_PROGRESS"
+            silent = silent or answer.status >= 500
+        except (aiohttp.ClientError, TimeoutError, ValueError, LookupError, TypeError):
+            refused, silent = False, True  # no answer that can be read: the order may exist or not
+        if refused and not silent:  # after a silence the first request may still arrive, and be accepted
+            raise SystemExit("\n".join([document["detail"], *(error["suggestion"] for error in document["errors"])]))
+        await asyncio.sleep(pause)
+    key = headers["Idempotency-Key"]
+    raise SystemExit(f"nobody knows whether the order exists: submit the same again with Idempotency-Key {key}")
+
+
 async def main() -> None:
     client = socketio.AsyncClient()
     seen: dict[str, int] = {}  # keep last_seq in your database, in the transaction that processes the event
@@ -41,17 +63,13 @@ async def main() -> None:
 
     await client.connect(URL, auth=auth, transports=["websocket"])
     await asyncio.wait_for(ready.wait(), 10)
-    async with aiohttp.ClientSession() as session:
-        async with session.post(
-            f"{URL}/api/v1/orders",
-            json={"symbol": "MSFT", "side": "BUY", "quantity": "1", "order_type": "MARKET"},
-            headers={"Authorization": f"Bearer {KEY}", "Idempotency-Key": str(uuid.uuid4())},
-        ) as answer:
-            answer.raise_for_status()
-            ours = (await answer.json())["id"]
-    async with asyncio.timeout(60), heard:
-        await heard.wait_for(lambda: ours in closed)
-    await client.disconnect()
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as session:
+        try:
+            ours = await submit(session, {"symbol": "MSFT", "side": "BUY", "quantity": "1", "order_type": "MARKET"})
+            async with asyncio.timeout(60), heard:
+                await heard.wait_for(lambda: ours in closed)
+        finally:
+            await client.disconnect()
 
 
 asyncio.run(main())

@@ -16,6 +16,7 @@ import pytest
 from app.settings import PROJECT_ROOT
 from local.stack import LocalStack
 from surefill_client import NotAllowed, Refused, Surefill
+from tests.clients.cutting_proxy import Cut, cutting
 
 EXAMPLES = PROJECT_ROOT / "examples"
 _numbers = itertools.count(1)
@@ -78,17 +79,33 @@ def own_key(system: LocalStack) -> str:
     return system.create_trader(f"reader {next(_numbers)}", "100000").api_key
 
 
-def _run(command: list[str], system: LocalStack, key: str, folder: Path = PROJECT_ROOT) -> str:
-    environment = {**os.environ, "SUREFILL_URL": system.url, "SUREFILL_KEY": key}
-    done = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
+def _run(command: list[str], url: str, key: str, folder: Path = PROJECT_ROOT) -> str:
+    done = _ended(command, url, key, folder)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
 
-def test_the_example_with_curl(system: LocalStack, own_key: str) -> None:
+def _ended(command: list[str], url: str, key: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "SUREFILL_URL": url, "SUREFILL_KEY": key}
+    return subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
+
+
+def _with_curl() -> list[str]:
     if shutil.which("curl") is None:
         pytest.skip("curl is not installed here: install it to run this example")
-    said = _run(["sh", str(EXAMPLES / "curl.sh")], system, own_key)
+    return ["sh", str(EXAMPLES / "curl.sh")]
+
+
+def _with_node(folder: Path) -> list[str]:
+    if shutil.which("node") is None or not NODE_MODULES.exists():
+        pytest.skip("node or socket.io-client is not here: sh local/node_clients.sh")
+    shutil.copy(EXAMPLES / "live.mjs", folder)
+    (folder / "node_modules").symlink_to(NODE_MODULES)
+    return ["node", str(folder / "live.mjs")]
+
+
+def test_the_example_with_curl(system: LocalStack, own_key: str) -> None:
+    said = _run(_with_curl(), system.url, own_key)
     assert "accepted: " in said
     assert "idempotent-replayed: true" in said.lower()
     assert "ended: FILLED" in said
@@ -96,16 +113,44 @@ def test_the_example_with_curl(system: LocalStack, own_key: str) -> None:
 
 
 def test_the_example_with_requests(system: LocalStack, own_key: str) -> None:
-    assert "order.filled 2 " in _run([sys.executable, str(EXAMPLES / "python_orders.py")], system, own_key)
+    assert "order.filled 2 " in _run([sys.executable, str(EXAMPLES / "python_orders.py")], system.url, own_key)
 
 
 def test_the_example_with_python_socketio(system: LocalStack, own_key: str) -> None:
-    assert "order.filled MSFT 1" in _run([sys.executable, str(EXAMPLES / "python_live.py")], system, own_key)
+    assert "order.filled MSFT 1" in _run([sys.executable, str(EXAMPLES / "python_live.py")], system.url, own_key)
 
 
 def test_the_example_with_socket_io_client(system: LocalStack, own_key: str, tmp_path: Path) -> None:
-    if shutil.which("node") is None or not NODE_MODULES.exists():
-        pytest.skip("node or socket.io-client is not here: sh local/node_clients.sh")
-    shutil.copy(EXAMPLES / "live.mjs", tmp_path)
-    (tmp_path / "node_modules").symlink_to(NODE_MODULES)
-    assert "order.filled MSFT 2" in _run(["node", "live.mjs"], system, own_key, tmp_path)
+    assert "order.filled MSFT 2" in _run(_with_node(tmp_path), system.url, own_key, tmp_path)
+
+
+@pytest.mark.parametrize("cut", ["reset", "close", "half the body"])
+@pytest.mark.parametrize("example", ["curl.sh", "python_orders.py", "python_live.py", "live.mjs"])
+def test_an_example_whose_answer_is_lost_submits_its_one_order_again(
+    system: LocalStack, own_key: str, tmp_path: Path, example: str, cut: Cut
+) -> None:
+    if example == "curl.sh":
+        command, repeats = _with_curl(), 2  # it shows at its end that the same key again is the same order
+    else:
+        command = _with_node(tmp_path) if example == "live.mjs" else [sys.executable, str(EXAMPLES / example)]
+        repeats = 1
+    with cutting(system.url, cut) as (url, keys):
+        said = _run(command, url, own_key, tmp_path)
+    assert "filled" in said.lower()
+    assert (len(keys), len(set(keys))) == (1 + repeats, 1)
+    with Surefill(system.url, own_key) as client:
+        told = [event.event for event in itertools.islice(client.events(0), client.head())]
+    assert told.count("order.submitted") == 1
+
+
+def test_the_example_with_python_socketio_hands_its_key_over_when_nobody_answers(
+    system: LocalStack, own_key: str
+) -> None:
+    always: list[Cut] = ["close"] * 9
+    with cutting(system.url, *always) as (url, keys):
+        done = _ended([sys.executable, str(EXAMPLES / "python_live.py")], url, own_key, PROJECT_ROOT)
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"nobody knows whether the order exists: submit the same again with Idempotency-Key {keys[0]}\n"
+    )
+    assert keys == [keys[0]] * 6
