@@ -84,6 +84,16 @@ def test_the_executions_of_one_order_come_oldest_first_whatever_their_order_on_t
     assert query(wire.requests[0])["direction"] == "desc"
 
 
+def test_executions_of_a_crypto_order_may_name_its_symbol_without_the_slash(
+    wire: ScriptedWire, alpaca: AlpacaVenue
+) -> None:
+    ours = replace(report(wire, alpaca, filled="40"), symbol="BTC/USD", filled_quantity=Decimal(40))
+    wire.reply(listing([activity("40", "40", symbol="BTCUSD")]))
+    answer = alpaca.executions(ours, SINCE)
+    assert isinstance(answer, Executions)
+    assert [each.quantity for each in answer.executions] == [Decimal(40)]
+
+
 def test_pages_are_read_until_the_order_is_complete(wire: ScriptedWire, alpaca: AlpacaVenue) -> None:
     ours = report(wire, alpaca)
     pages = [
