@@ -356,7 +356,7 @@ def order_body(instruction: OrderInstruction) -> bytes:
 
 def execution_of(wire: ActivityWire, report: OrderReport) -> Execution:
     """Raises `Nonsense` when it cannot be an execution of that order."""
-    # its order is the same by the venue's own id; where Alpaca lists crypto without the slash, it is the same instrument
+    # its order is known by the venue's own id; without its slash a crypto symbol is the same instrument
     if wire.symbol.replace("/", "") != report.symbol.replace("/", "") or _SIDES.get(wire.side) != report.side:
         raise Nonsense(f"an execution of another instrument or side: {wire.symbol!r:.60} {wire.side!r:.60}")
     return _execution(report, wire.cum_qty, wire.qty, wire.price, wire.transaction_time, wire.id)
