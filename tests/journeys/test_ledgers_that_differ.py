@@ -297,6 +297,9 @@ BREAKS: dict[str, Callable[[Books], None]] = {
     "unasked, refused by an answer": _submissions(REFUSED),
     "unasked, told another order": _submissions(Submission(TRADER, "K", OTHER, silences=1, is_over=True)),
     "unasked, a second of the key": _second(Submission(TRADER, "K", ORDER, silences=1, is_over=True)),
+    "unasked, a second of a key that was sent twice at once": _second(
+        Submission(TRADER, "K", ORDER, is_over=True), SILENT
+    ),
     "unasked, a second of a key without an answer": _second(SILENT),
     "unasked, a second of a key of its own": _second(
         Submission(TRADER, "K", ORDER, silences=1, is_over=True), idempotency_key="K again"
@@ -336,6 +339,7 @@ BREAKS: dict[str, Callable[[Books], None]] = {
     "unprotected, a sale of another symbol took none of it": _sale(symbol="KO"),
     "unprotected, a sale of long before took none of it": _sale(at=NOW - timedelta(minutes=1)),
     "missing_fills, another symbol": _execution(symbol="KO"),
+    "invented_fills, ours of another symbol": lambda books: books.fills.append(replace(books.fills.pop(), symbol="KO")),
     "invented_fills, another side": _execution(side="SELL"),
     "missing_fills": lambda books: books.fills.clear(),
     "invented_fills": lambda books: books.venue_executions.clear(),

@@ -163,8 +163,13 @@ async def failing() -> None:
 def test_a_chore_that_fails_in_the_drain_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     load = load_of()
     drained(load, failing)
+    monkeypatch.setattr(chaos, "open_states", lambda _url: {})
+
+    async def drain() -> None:
+        await chaos_of(load)._drain()
+
     with pytest.raises(Refused):
-        asyncio.run(ended(load, Late(), monkeypatch))
+        asyncio.run(drain())
 
 
 def test_a_chore_that_fails_while_the_ledgers_are_compared_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
