@@ -288,7 +288,7 @@ class Chaos:
             ours,
             self._scene.venue.ledger(),
             acknowledged=[promise for client in self.load.clients for promise in client.acknowledged],
-            submissions=[each for client in self.load.clients for each in client.submissions],
+            submissions={client.trader_id: client.submissions for client in self.load.clients},
             deposits={client.trader_id: CASH for client in self.load.clients},
             feeds=[client.feed for client in self.load.clients],
         )

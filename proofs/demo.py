@@ -273,7 +273,7 @@ class Demonstration:
             read_our_ledger(self._stack.settings.database_url_worker),
             self._control.ledger(),
             acknowledged=[promise for client in self._clients for promise in client.acknowledged],
-            submissions=[each for client in self._clients for each in client.submissions],
+            submissions={client.trader_id: client.submissions for client in self._clients},
             deposits={client.trader_id: CASH for client in self._clients},
             feeds=[client.feed for client in self._clients],
         )

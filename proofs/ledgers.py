@@ -49,7 +49,6 @@ class Acknowledged:
 class Submission:
     """What one call of a client for a new order has come to. The same key may be sent by several at once."""
 
-    trader_id: UUID
     key: str
     order_id: UUID | None = None
     """What a 201 has named."""
@@ -158,21 +157,20 @@ def compare(
     venue: VenueLedger,
     *,
     acknowledged: Iterable[Acknowledged] = (),
-    submissions: Iterable[Submission] | None = None,
+    submissions: Mapping[UUID, Iterable[Submission]] | None = None,
     deposits: Mapping[UUID, Decimal] | None = None,
     feeds: Sequence[ReceivedFeed] = (),
 ) -> Comparison:
     """Compare everything with everything.
 
-    `acknowledged`: what clients hold a 201 for. `submissions`: all that clients have asked for; None when others have
-    made orders too, so that nobody can say which were asked for. `deposits`: each trader's cash before its first
-    order, in US dollars; accounts of other traders are not recomputed. `feeds`: what socket clients received.
+    `acknowledged`: what clients hold a 201 for. `submissions`: all that these traders have asked for;
+    of another trader's orders nobody can say whether they were asked for. `deposits`: each trader's cash before its
+    first order, in US dollars; accounts of other traders are not recomputed. `feeds`: what socket clients received.
     """
     found = Comparison(orders=len(ours.orders), fills=len(ours.fills), events=sum(map(len, ours.events.values())))
     _count_ends(found, ours)
     _compare_acknowledged(found, ours, acknowledged)
-    if submissions is not None:
-        _compare_submissions(found, ours, submissions)
+    _compare_submissions(found, ours, submissions or {})
     _compare_orders(found, ours, venue)
     _compare_executions(found, ours, venue)
     _check_exits(found, ours)
@@ -203,14 +201,15 @@ def _compare_acknowledged(found: Comparison, ours: OurLedger, acknowledged: Iter
             found.note("lost", f"order {promise.order_id} is not the one that was acknowledged: {promise}")
 
 
-def _compare_submissions(found: Comparison, ours: OurLedger, submissions: Iterable[Submission]) -> None:
-    """The other way round: every order is one that a client has asked for, and of one key there is one at most."""
+def _compare_submissions(found: Comparison, ours: OurLedger, submissions: Mapping[UUID, Iterable[Submission]]) -> None:
+    """The other way round: every order is one that its trader has asked for, and of one key there is one at most."""
     asked: dict[tuple[UUID, str], list[Submission]] = defaultdict(list)
-    for submission in submissions:
-        asked[submission.trader_id, submission.key].append(submission)
+    for trader_id, sent in submissions.items():
+        for submission in sent:
+            asked[trader_id, submission.key].append(submission)
     kept: set[tuple[UUID, str]] = set()
     for order in ours.orders.values():
-        if order.parent_id is not None:
+        if order.parent_id is not None or order.trader_id not in submissions:
             continue  # an exit is its entry's
         key = order.trader_id, order.idempotency_key
         told = {submission.order_id for submission in asked[key]} - {None}

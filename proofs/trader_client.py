@@ -109,7 +109,7 @@ class TraderClient:
     ) -> Submitted:
         """Send an order until it is acknowledged, under `key` or a new one. Raises Refused."""
         # Each of these orders is meant, even if it looks like the one before.
-        submission = Submission(self.trader_id, key or str(uuid4()))
+        submission = Submission(key or str(uuid4()))
         self.submissions.append(submission)
         headers = {"Idempotency-Key": submission.key, "Confirm-Duplicate": "true"}
         requests = 0

@@ -129,7 +129,7 @@ class Desk:
             self.ours(),
             control.ledger(),
             acknowledged=[promise for client in clients for promise in client.acknowledged],
-            submissions=[each for client in clients for each in client.submissions],
+            submissions={client.trader_id: client.submissions for client in clients},
             deposits={client.trader_id: CASH for client in clients},
             feeds=[client.feed for client in clients],
         )

@@ -51,7 +51,7 @@ class Books:
             venue_order_id="V1", reason_code=None, alarm_code=None, log_seq=5, log_hash=HASHES[5],
             idempotency_key="K",
         )  # fmt: skip
-        self.submissions = [Submission(TRADER, "K", ORDER, is_over=True)]
+        self.submissions = [Submission("K", ORDER, is_over=True)]
         self.others: list[OurOrder] = []
         self.fills = [OurFill(OTHER, ORDER, TRADER, "AAPL", "BUY", two, ten, Decimal(0), "V1", two, Decimal(0))]
         self.attempts = [OurAttempt(ORDER, "SUBMIT", 1, "ACCEPTED")]
@@ -82,7 +82,7 @@ class Books:
             ours,
             VenueLedger(self.venue_orders, self.venue_executions),
             acknowledged=[self.promise],
-            submissions=self.submissions,
+            submissions={TRADER: self.submissions},
             deposits={TRADER: CASH},
             feeds=[ReceivedFeed(TRADER, 0, list(self.received))],
         )
@@ -216,8 +216,8 @@ def _submissions(*submissions: Submission) -> Callable[[Books], None]:
     return make_it
 
 
-SILENT = Submission(TRADER, "K", silences=1)
-REFUSED = Submission(TRADER, "K", is_over=True)
+SILENT = Submission("K", silences=1)
+REFUSED = Submission("K", is_over=True)
 
 
 def _second(*submissions: Submission, **other: Any) -> Callable[[Books], None]:
@@ -293,16 +293,13 @@ BREAKS: dict[str, Callable[[Books], None]] = {
     "lost, another time in force": _order(time_in_force="GTC"),
     "unasked": _submissions(),
     "unasked, of another key": _order(idempotency_key="L"),
-    "unasked, of another trader": _submissions(Submission(OTHER, "K", ORDER, is_over=True)),
     "unasked, refused by an answer": _submissions(REFUSED),
-    "unasked, told another order": _submissions(Submission(TRADER, "K", OTHER, silences=1, is_over=True)),
-    "unasked, a second of the key": _second(Submission(TRADER, "K", ORDER, silences=1, is_over=True)),
-    "unasked, a second of a key that was sent twice at once": _second(
-        Submission(TRADER, "K", ORDER, is_over=True), SILENT
-    ),
+    "unasked, told another order": _submissions(Submission("K", OTHER, silences=1, is_over=True)),
+    "unasked, a second of the key": _second(Submission("K", ORDER, silences=1, is_over=True)),
+    "unasked, a second of a key that was sent twice at once": _second(Submission("K", ORDER, is_over=True), SILENT),
     "unasked, a second of a key without an answer": _second(SILENT),
     "unasked, a second of a key of its own": _second(
-        Submission(TRADER, "K", ORDER, silences=1, is_over=True), idempotency_key="K again"
+        Submission("K", ORDER, silences=1, is_over=True), idempotency_key="K again"
     ),
     "unknown": _still_open,
     "orphans": lambda books: _venue_order(books, client_order_id=str(OTHER)),
@@ -414,8 +411,8 @@ def test_exits_for_all_whole_units_that_were_still_there_agree(make: Callable[[B
 
 @pytest.mark.parametrize(
     ("submissions", "unheard"),
-    [((SILENT,), 1), ((replace(SILENT, is_over=True),), 1), ((Submission(TRADER, "K"),), 1), ((REFUSED, SILENT), 1),
-     ((Submission(TRADER, "K", ORDER, is_over=True), REFUSED), 0)],
+    [((SILENT,), 1), ((replace(SILENT, is_over=True),), 1), ((Submission("K"),), 1), ((REFUSED, SILENT), 1),
+     ((Submission("K", ORDER, is_over=True), REFUSED), 0)],
 )  # fmt: skip
 def test_an_order_whose_client_heard_no_answer_or_a_refusal_after_none_is_counted_and_no_difference(
     submissions: tuple[Submission, ...], unheard: int

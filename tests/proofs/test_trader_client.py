@@ -55,11 +55,11 @@ def _trader() -> CreatedTrader:
 @pytest.mark.parametrize(
     ("answers", "kept"),
     [
-        ((CREATED,), Submission(TRADER, "K", ORDER, 0, is_over=True)),
-        ((AWAY, CUT, CREATED), Submission(TRADER, "K", ORDER, 2, is_over=True)),
-        ((IN_PROGRESS, CREATED), Submission(TRADER, "K", ORDER, 0, is_over=True)),
-        ((STALE,), Submission(TRADER, "K", None, 0, is_over=True)),
-        ((CUT, STALE), Submission(TRADER, "K", None, 1, is_over=True)),
+        ((CREATED,), Submission("K", ORDER, 0, is_over=True)),
+        ((AWAY, CUT, CREATED), Submission("K", ORDER, 2, is_over=True)),
+        ((IN_PROGRESS, CREATED), Submission("K", ORDER, 0, is_over=True)),
+        ((STALE,), Submission("K", None, 0, is_over=True)),
+        ((CUT, STALE), Submission("K", None, 1, is_over=True)),
     ],
 )
 def test_how_a_submission_went_is_kept(answers: tuple[tuple[int, dict[str, Any]], ...], kept: Submission) -> None:
