@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Sequence
+from datetime import datetime
 
 from app.domain.changes import LostRace
 from app.domain.venue_answers import OutcomeUnknown
@@ -23,7 +25,8 @@ log = logging.getLogger(__name__)
 QUOTES_EVERY_SECONDS = 1.0
 HOURS_EVERY_SECONDS = 5.0
 INSTRUMENTS_EVERY_SECONDS = 30.0
-
+HELD_EVERY_SECONDS = 10.0
+"""What came to be held was ordered before, and open orders are looked at every time."""
 
 COMPARE_BOOKS_AFTER_SECONDS = 300.0
 """The venue's books are compared once a day; whether it is time is asked this often, and not at once after a start,
@@ -38,6 +41,9 @@ class Quotes:
         self._instruments = PostgresInstruments(process.database)
         self._next_instruments = 0.0
         self._next_hours = 0.0
+        self._next_held = 0.0
+        self._held: Sequence[str] = ()
+        self._ordered_until: datetime | None = None
         self._next_comparison = time.monotonic() + COMPARE_BOOKS_AFTER_SECONDS
 
     def run_once(self) -> int:
@@ -57,7 +63,13 @@ class Quotes:
             else:
                 self._instruments.store(venue.name, listed, clock.now())
                 self._next_instruments = time.monotonic() + INSTRUMENTS_EVERY_SECONDS
-        symbols = self._instruments.watched(venue.name, clock.now())
+        if time.monotonic() >= self._next_held:
+            now = clock.now()
+            self._held = self._instruments.held(venue.name)
+            self._instruments.ask_for_ordered(self._ordered_until, now)
+            self._ordered_until = now
+            self._next_held = time.monotonic() + HELD_EVERY_SECONDS
+        symbols = self._instruments.watched(venue.name, self._held, clock.now())
         quotes = venue.quotes(symbols) if symbols else []
         if isinstance(quotes, OutcomeUnknown):
             log.warning("the venue sent no quotes: %s", quotes.message)

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import cast
 
 from flask import current_app
 
 from app.api.authentication import Caller
+from app.domain.changes import LostRace
 from app.lifecycle.accept import AcceptancePolicy
 from app.lifecycle.ports import Ports
 from app.sign_ins import SignIns
-from app.storage.transaction import Call, Database, Row
+from app.storage import quote_requests
+from app.storage.transaction import Call, Database, DatabaseUnavailable, Row
+
+log = logging.getLogger(__name__)
 
 EXTENSION = "surefill"
 
@@ -35,6 +41,14 @@ class Intake:
     def read(self, caller: Caller, call: Call) -> list[Row]:
         """Rows of one statement, as far as row security shows them to this trader. Raises DatabaseUnavailable."""
         return self.database.read(call, settings=row_security(caller))
+
+    def ask_for_quote(self, symbol: str, at: datetime) -> None:
+        """Have the symbol's quote watched. Where that cannot be stored now, the next one to ask does it."""
+        try:
+            with self.database.transaction() as transaction:
+                transaction.finish(quote_requests.ask(symbol, at))
+        except (LostRace, DatabaseUnavailable) as error:
+            log.warning("a quote could not be asked for: %s", error)
 
 
 def row_security(caller: Caller) -> Mapping[str, str]:

@@ -57,7 +57,7 @@ def list_instruments() -> Response:
     )
 )
 def get_quote(symbol: str) -> Response:
-    """The last known bid and ask."""
+    """The last known bid and ask. Where the venue has not confirmed them lately, it is asked for them from now on."""
     desk, caller = enter(READ)
     Query().check()
     if not symbol.isascii() or not symbol.isprintable() or len(symbol) > LONGEST_SYMBOL:
@@ -65,6 +65,9 @@ def get_quote(symbol: str) -> Response:
     rows = desk.read(caller, market_reads.quote(symbol.upper()))
     if not rows:
         raise not_found("symbol")
+    now = desk.ports.clock.now()
+    if not market_reads.is_watched(rows[0], now):
+        desk.ask_for_quote(rows[0][0], now)
     quote = market_reads.quote_from(rows[0])
     if quote is None:
         raise Problem(

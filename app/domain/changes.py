@@ -202,6 +202,8 @@ class Accepting:
 
     changes: Changes | None = None
     refusal: CountedRefusal | None = None
+    quote_wanted: str | None = None
+    """A listed symbol of which the refusal lacked a fresh quote: have it watched from now on."""
     session: Session | None = None
     """The trader's day with the new order in it."""
 

@@ -96,7 +96,8 @@ def accept(
                     chain,
                     view.now,
                     lambda head: _refusal_entry(ports, trader_id, terms, failed, actor, received_at, head, view),
-                )
+                ),
+                quote_wanted=None if view.instrument is None or view.quote_is_fresh else terms.symbol,
             )
         changes = _new_order(ports, policy, trader_id, terms, actor, received_at, view)
         accepted = changes.order

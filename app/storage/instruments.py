@@ -7,11 +7,20 @@ from datetime import datetime, timedelta
 
 from app.domain.trading_session import MarketHours
 from app.domain.venue_answers import Quote, VenueInstrument
+from app.storage.operations_reads import first_id
+from app.storage.quote_requests import ASK_FOR_ORDERED
 from app.storage.transaction import Call, Database, Statement
 
 FEW = 200
 """A venue with no more instruments than this is watched whole."""
+MOST_WATCHED = 1000
+MOST_ASKED = 200
+"""Two requests to the venue: what is held or open is quoted in time, however much is asked for beside it."""
 RECENTLY = timedelta(days=1)
+"""So long is a symbol watched after it was asked for or ordered."""
+LONGEST_GAP = timedelta(hours=1)
+UNCOMMITTED = timedelta(seconds=60)
+"""An order may be committed so much later than its id was made."""
 
 UPSERT = Statement(
     "upsert_instruments",
@@ -49,13 +58,25 @@ STORE_HOURS = Statement(
     ON CONFLICT (venue) DO UPDATE SET is_open = excluded.is_open, next_open = excluded.next_open,
         next_close = excluded.next_close, confirmed_at = excluded.confirmed_at""",
 )
+HELD = Statement(
+    "held_symbols",
+    """SELECT DISTINCT p.symbol FROM positions p JOIN instruments i USING (symbol)
+    WHERE p.quantity <> 0 AND i.venue = $1 ORDER BY p.symbol""",
+)
+# Every second: what is read grows with the open orders and with what was asked for lately, not with history.
 WATCHED = Statement(
     "watched_symbols",
-    f"""SELECT symbol FROM instruments i WHERE venue = $1 AND status = 'ACTIVE' AND (
-        (SELECT count(*) FROM instruments WHERE venue = $1) <= {FEW}
-        OR EXISTS (SELECT 1 FROM positions p WHERE p.symbol = i.symbol AND p.quantity <> 0)
-        OR EXISTS (SELECT 1 FROM orders o WHERE o.symbol = i.symbol AND o.created_at > $2))
-    ORDER BY symbol LIMIT 1000""",
+    f"""SELECT i.symbol FROM instruments i JOIN (
+        SELECT symbol, min(place) AS place, max(asked_at) AS asked_at FROM (
+            SELECT unnest($2::text[]) AS symbol, 0 AS place, NULL::timestamptz AS asked_at
+            UNION ALL SELECT symbol, 1, NULL FROM orders WHERE closed_at IS NULL
+            UNION ALL (SELECT symbol, 2, asked_at FROM quote_requests WHERE asked_at > $3
+                ORDER BY asked_at DESC LIMIT {MOST_ASKED})
+            UNION ALL SELECT symbol, 3, NULL FROM instruments
+                WHERE venue = $1 AND (SELECT count(*) FROM instruments WHERE venue = $1) <= {FEW}) each_why
+        GROUP BY symbol) w USING (symbol)
+    WHERE i.venue = $1 AND i.status = 'ACTIVE'
+    ORDER BY w.place, w.asked_at DESC NULLS LAST, i.symbol LIMIT {MOST_WATCHED}""",
 )
 
 
@@ -92,9 +113,22 @@ class PostgresInstruments:
         with self._database.transaction() as transaction:
             transaction.finish(Call(STORE_HOURS, [venue, hours.is_open, hours.next_open, hours.next_close, at]))
 
-    def watched(self, venue: str, now: datetime) -> list[str]:
-        """Symbols whose quotes are worth having: all of a small venue, else what is held or was ordered lately."""
-        return [row[0] for row in self._database.read(Call(WATCHED, [venue, now - RECENTLY]))]
+    def held(self, venue: str) -> list[str]:
+        """Symbols that some trader holds. Reads every position: not for every second."""
+        return [row[0] for row in self._database.read(Call(HELD, [venue]))]
+
+    def ask_for_ordered(self, since: datetime | None, now: datetime) -> None:
+        """Have what was ordered since the last look watched for a day; without one, what was in the last hour."""
+        seen_to = now - LONGEST_GAP if since is None else max(since - UNCOMMITTED, now - LONGEST_GAP)
+        with self._database.transaction() as transaction:
+            transaction.finish(Call(ASK_FOR_ORDERED, [first_id(seen_to), first_id(now), now]))
+
+    def watched(self, venue: str, held: Sequence[str], now: datetime) -> list[str]:
+        """Symbols whose quotes are worth having: what is held, has open orders, was asked for; all of a small venue.
+
+        In that order, so that a venue of thousands of instruments loses what is wanted least.
+        """
+        return [row[0] for row in self._database.read(Call(WATCHED, [venue, list(held), now - RECENTLY]))]
 
     def store_quotes(self, quotes: Sequence[Quote], at: datetime) -> None:
         """Keep each quote that is not older than the stored one, and note that the venue confirmed it just now."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+
 from app.domain.audit_chain import time_text
 from app.domain.documents import Json, decimal_or_none
 from app.domain.money import plain
@@ -13,8 +15,12 @@ INSTRUMENTS = Statement(
     LIMIT $2""",
 )
 QUOTE = Statement(
-    "read_quote", "SELECT symbol, bid, ask, bid_size, ask_size, quoted_at FROM instruments WHERE symbol = $1"
+    "read_quote",
+    "SELECT symbol, bid, ask, bid_size, ask_size, quoted_at, confirmed_at FROM instruments WHERE symbol = $1",
 )
+
+WATCHED_WITHIN = timedelta(seconds=10)
+"""What is watched is confirmed every second, or every few where the venue is slow."""
 
 
 def instruments(after: str, limit: int) -> Call:
@@ -39,7 +45,7 @@ def quote(symbol: str) -> Call:
 
 def quote_from(row: Row) -> Json | None:
     """The last known quote; None where there has been none."""
-    symbol, bid, ask, bid_size, ask_size, quoted_at = row
+    symbol, bid, ask, bid_size, ask_size, quoted_at, _ = row
     if bid is None or ask is None or quoted_at is None:
         return None
     return {
@@ -50,3 +56,9 @@ def quote_from(row: Row) -> Json | None:
         "ask_size": decimal_or_none(ask_size),
         "timestamp": time_text(quoted_at),
     }
+
+
+def is_watched(row: Row, now: datetime) -> bool:
+    """Whether the venue has confirmed the quote in the last seconds."""
+    confirmed_at = row[-1]
+    return confirmed_at is not None and now - confirmed_at <= WATCHED_WITHIN

@@ -44,7 +44,7 @@ from app.domain.orders import Order
 from app.domain.positions import Account
 from app.domain.surroundings import Clock, Wakeups
 from app.domain.trading_session import MarketHours, Session, session_of
-from app.storage import attempts, books, execution_logs, halts, order_events, orders
+from app.storage import attempts, books, execution_logs, halts, order_events, orders, quote_requests
 from app.storage.account_reads import EQUITY, LIMITS
 from app.storage.transaction import Call, Database, Row, Statement, Transaction
 
@@ -276,7 +276,8 @@ class PostgresOrders:
                 last_seq = transaction.finish(*_writes(changes, payloads, reserve), returning=order_events.LAST_SEQ)
             elif accepting.refusal is not None:
                 transaction.fetch(execution_logs.lock_chain(chain.chain_id, trader_id))
-                transaction.finish(*execution_logs.count_refusal(accepting.refusal))
+                wanted = [] if accepting.quote_wanted is None else [quote_requests.ask(accepting.quote_wanted, now)]
+                transaction.finish(*execution_logs.count_refusal(accepting.refusal), *wanted)
         if accepting.changes is not None:
             self._wake(accepting.changes, payloads, last_seq)
 

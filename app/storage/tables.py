@@ -261,6 +261,15 @@ instruments: Final = Table(
     *_positive("instruments", "tick_size", "lot_size"),
 )
 
+# When somebody last lacked the quote of a symbol.
+quote_requests: Final = Table(
+    "quote_requests",
+    metadata,
+    Column("symbol", Text, primary_key=True),
+    Column("asked_at", TIME, nullable=False),
+)
+Index("idx_quote_requests_asked_at", quote_requests.c.asked_at)
+
 # A venue's clock as it was last heard.
 market_hours: Final = Table(
     "market_hours",

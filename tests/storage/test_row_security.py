@@ -55,11 +55,18 @@ COMPLIANCE = dict.fromkeys(
 RIGHTS = {"surefill_api": API, "surefill_worker": WORKER, "surefill_compliance": COMPLIANCE}
 # No trader owns these; halts have row security of their own kind, see test_halt_security.py.
 UNOWNED = {
-    "surefill_api": {"halts": "SI", "instruments": "S", "market_hours": "S", "alembic_version": "S"},
+    "surefill_api": {
+        "halts": "SI",
+        "instruments": "S",
+        "market_hours": "S",
+        "quote_requests": "SIU",
+        "alembic_version": "S",
+    },
     "surefill_worker": {
         "halts": "SI",
         "instruments": "SIU",
         "market_hours": "SIU",
+        "quote_requests": "SIU",
         "venue_comparisons": "SI",
         "alembic_version": "S",
         "venue_credentials": "S",
@@ -519,7 +526,16 @@ def test_a_login_without_the_right_to_it_changes_nothing(session: Begin, login: 
 @pytest.mark.parametrize("statement", ["DELETE FROM {}", "TRUNCATE {}", "TRUNCATE {} CASCADE"])
 @pytest.mark.parametrize("login", LOGINS)
 @pytest.mark.parametrize(
-    "table", [*TABLES, "instruments", "market_hours", "venue_comparisons", "alembic_version", "venue_credentials"]
+    "table",
+    [
+        *TABLES,
+        "instruments",
+        "market_hours",
+        "quote_requests",
+        "venue_comparisons",
+        "alembic_version",
+        "venue_credentials",
+    ],
 )
 def test_no_login_deletes_anything(session: Begin, login: str, table: str, statement: str) -> None:
     if "D" in RIGHTS[login].get(table, "") and statement.startswith("DELETE"):
