@@ -10,7 +10,17 @@ from uuid import UUID
 
 import pytest
 
-from app.storage import api_keys, audit_reads, halts, log_sequence, orders, report_reads, venue_books
+from app.storage import (
+    api_keys,
+    audit_reads,
+    halts,
+    instruments,
+    log_sequence,
+    orders,
+    quote_requests,
+    report_reads,
+    venue_books,
+)
 from app.storage.audit_reads import Wanted, log_page
 from app.storage.order_store import READ_FOR_ACCEPTANCE
 from app.storage.transaction import Statement
@@ -61,11 +71,15 @@ INSERT INTO order_events (trader_id, seq, order_id, event, payload, recorded_at)
 INSERT INTO execution_logs (id, chain_id, chain_seq, previous_hash, hash, trader_id, actor, action, order_id, timestamp,
     software_version, created_at)
   SELECT id, id, 1, '', '', trader_id, 'trader', 'SUBMITTED', id, created_at, '1', created_at FROM orders;
--- What is over: halts that were lifted, nonces and uses of keys, exits, orphans that are known.
+INSERT INTO instruments (symbol, venue, name, status, tick_size, lot_size, updated_at)
+  SELECT 'I' || n, 'ALPACA', 'n', 'ACTIVE', 0.01, 1, now() FROM generate_series(1, 3000) n;
+-- What is over: halts that were lifted, nonces and uses of keys, exits, orphans that are known, wishes for quotes.
 INSERT INTO halts (id, scope, trader_id, code, reason, cancel_exits, halted_by, created_at, lifted_at, lifted_by,
     lift_reason)
   SELECT gen_random_uuid(), 'TRADER', id, 'OPERATOR', 'r', false, 'op', now(), now(), 'op', 'r'
   FROM trading, generate_series(1, {ORDERS_EACH});
+INSERT INTO quote_requests (symbol, asked_at)
+  SELECT symbol, '2026-01-05 12:00Z'::timestamptz + row_number() OVER () * interval '1 s' FROM instruments;
 INSERT INTO request_nonces (key_id, trader_id, nonce, expires_at)
   SELECT id, trader_id, repeat('n', 16), now() + interval '1 h' FROM api_keys;
 INSERT INTO api_key_uses (key_id, trader_id, last_used_at) SELECT id, trader_id, now() FROM api_keys;
@@ -325,6 +339,8 @@ OF_WORKERS = {
     "what is due": (orders.DUE, ["'2020-01-01Z'", "50"]),
     "what a halt covers": (orders.HALTED, ["50"]),
     "an order of a name the venue gave": (orders.AT_VENUE, ["'x'"]),
+    "symbols to be quoted": (instruments.WATCHED, ["'ALPACA'", "'{AAPL,MSFT}'", "'2026-01-05 12:49Z'"]),
+    "symbols ordered lately": (quote_requests.ASK_FOR_ORDERED, [f"'{NO_ORDER}'", f"'{NO_ORDER}'", "now()"]),
     "strays": (orders.STRAYS, ["now()"]),
     "orders that a list of the venue's names": (venue_books.NAMED, ["'ALPACA'", f"'{{{NO_ORDER}}}'", "'{x}'"]),
     "orphans that are known": (venue_books.KNOWN_ORPHANS, [f"'{VENUES_CHAIN}'", "'{x}'"]),
