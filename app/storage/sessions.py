@@ -30,12 +30,17 @@ BEYOND_LIMIT = Statement(
     WHERE t.daily_loss_limit IS NOT NULL AND t.trading_state = 'ACTIVE' AND a.session_on = $1
         AND a.session_equity - {EQUITY} >= t.daily_loss_limit""",
 )
-# A holding had no price when the day began: it is reckoned from the first moment at which all of them have one.
+# A holding had no price when the day began: it is reckoned from the first moment at which all of them have one. The
+# locks first here, too: one statement would put the cash of a fill that commits meanwhile beside the positions before.
+LOCK_WITHOUT_EQUITY = Statement(
+    "lock_sessions_without_equity",
+    f"""SELECT a.trader_id FROM accounts a WHERE a.session_on = $1 AND a.session_equity IS NULL AND {EQUITY} IS NOT NULL
+    LIMIT $2 FOR UPDATE OF a SKIP LOCKED""",
+)
 BEGIN_LATE = Statement(
     "begin_sessions_without_equity",
     f"""UPDATE accounts a SET session_equity = {EQUITY}, updated_at = $2
-    WHERE a.trader_id IN (SELECT trader_id FROM accounts WHERE session_on = $1 AND session_equity IS NULL
-        LIMIT $3 FOR UPDATE SKIP LOCKED) AND {EQUITY} IS NOT NULL""",
+    WHERE a.trader_id = ANY ($1::uuid[]) AND {EQUITY} IS NOT NULL""",
 )
 # A new day, or another limit: then the new one is judged by.
 TO_BE_LIFTED = Statement(
@@ -55,7 +60,9 @@ class PostgresSessions:
     def begin(self, today: date, now: datetime) -> int:
         """Begin the day of accounts that have not begun it; how many."""
         with self._database.transaction() as transaction:
-            transaction.finish(Call(BEGIN_LATE, [today, now, AT_ONCE]))
+            late = [row[0] for row in transaction.fetch(Call(LOCK_WITHOUT_EQUITY, [today, AT_ONCE]))]
+            if late:
+                transaction.finish(Call(BEGIN_LATE, [late, now]))
         begun = 0
         while True:
             with self._database.transaction() as transaction:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import date
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
+import psycopg2
+import psycopg2.errors
 import pytest
 
 from app.domain.changes import Actor
@@ -18,7 +24,7 @@ from app.settings import Settings
 from app.storage.sessions import PostgresSessions
 from app.storage.traders import PostgresTraders
 from app.storage.transaction import Database
-from tests.lifecycle.conftest import House
+from tests.lifecycle.conftest import START, House
 
 A_DAY = 24 * 3600
 
@@ -178,3 +184,53 @@ def test_a_limit_that_is_raised_while_the_loss_is_looked_at_counts(house: House,
     watch.look(Slow(house.worker_database))
     watch.look()
     assert watch.state() == "ACTIVE"
+
+
+def test_a_fill_that_commits_while_a_late_day_begins_is_in_its_equity_wholly_or_not_at_all(
+    house: House, watch: Watch
+) -> None:
+    watch.look()
+    house.sql("UPDATE accounts SET session_equity = NULL WHERE trader_id = %s", house.trader_id)
+    # Whoever changes accounts waits here, with what it saw before, until the fill is committed.
+    house.sql(
+        "CREATE FUNCTION wait_for_the_fill() RETURNS trigger LANGUAGE plpgsql AS"
+        " 'BEGIN PERFORM pg_advisory_xact_lock(7); RETURN NULL; END';"
+        "GRANT EXECUTE ON FUNCTION wait_for_the_fill() TO surefill_worker;"
+        "CREATE TRIGGER waits BEFORE UPDATE ON accounts EXECUTE FUNCTION wait_for_the_fill()"
+    )
+    with closing(psycopg2.connect(house.worker_url)) as filling, filling.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(7)")
+        with ThreadPoolExecutor(1) as beside:
+            began = beside.submit(PostgresSessions(house.worker_database).begin, START.date(), house.clock.now())
+            _until(lambda: bool(house.sql("SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")))
+            cursor.execute("SAVEPOINT before; SET LOCAL lock_timeout = '300ms'")
+            try:
+                _fill(cursor, house)
+            except psycopg2.errors.LockNotAvailable:  # the account is held by whoever begins its day: then after it
+                cursor.execute("ROLLBACK TO SAVEPOINT before")
+                filling.commit()
+                began.result()
+                _fill(cursor, house)
+            filling.commit()
+            began.result()
+    assert house.sql("SELECT cash, session_equity FROM accounts WHERE trader_id = %s", house.trader_id) == [
+        (Decimal(98_500), Decimal(100_000))
+    ]
+
+
+def _fill(cursor: Any, house: House) -> None:
+    """Ten bought at 150, which is also what they would bring."""
+    cursor.execute(
+        "UPDATE accounts SET cash = cash - 1500 WHERE trader_id = %s;"
+        "INSERT INTO positions (trader_id, symbol, quantity, reserved_quantity, cost_basis, realized_pnl, updated_at)"
+        " VALUES (%s, 'AAPL', 10, 0, 1500, 0, now());"
+        "UPDATE instruments SET bid = 150 WHERE symbol = 'AAPL'",
+        (str(house.trader_id), str(house.trader_id)),
+    )
+
+
+def _until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
