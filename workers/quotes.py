@@ -8,13 +8,14 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from app.domain.changes import LostRace
 from app.domain.venue_answers import OutcomeUnknown
 from app.observability.heartbeats import Heart
 from app.observability.logs import configure_logging
 from app.settings import load_settings_or_exit
+from app.storage.book_totals import PostgresBookTotals
 from app.storage.instruments import PostgresInstruments
 from app.storage.transaction import DatabaseUnavailable
 from app.wiring import Process, worker_process
@@ -31,6 +32,8 @@ HELD_EVERY_SECONDS = 10.0
 COMPARE_BOOKS_AFTER_SECONDS = 300.0
 """The venue's books are compared once a day; whether it is time is asked this often, and not at once after a start,
 when what happened meanwhile is still being fetched."""
+BOOKS_UNCHECKED_TOO_LONG = timedelta(days=2)
+"""Then a warning becomes an error."""
 
 
 class Quotes:
@@ -85,9 +88,19 @@ class Quotes:
         comparison = self._process.book_comparison()
         if not comparison.is_due():
             return
-        found = comparison.run_once("quotes")
-        if isinstance(found, OutcomeUnknown):
-            log.warning("the venue did not say what the account holds: %s", found.message)
+        try:
+            found = comparison.run_once("quotes")
+        except DatabaseUnavailable as error:  # it may only be too slow to add up
+            self._tell_unchecked(str(error))
+        else:
+            if isinstance(found, OutcomeUnknown):
+                self._tell_unchecked(f"the venue did not say what the account holds: {found.message}")
+
+    def _tell_unchecked(self, reason: str) -> None:
+        since = PostgresBookTotals(self._process.database).unchecked_since()
+        late = since is not None and self._process.ports.clock.now() - since > BOOKS_UNCHECKED_TOO_LONG
+        level = logging.ERROR if late else logging.WARNING
+        log.log(level, "the books have not been compared with the venue's since %s: %s", since, reason)
 
 
 def main() -> None:

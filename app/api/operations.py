@@ -69,10 +69,12 @@ class VenueCalls(msgspec.Struct, kw_only=True):
 
 
 class VenueHealth(msgspec.Struct, kw_only=True):
-    """`silent_seconds` since it last confirmed a quote; null where that is not known."""
+    """`silent_seconds` since it last confirmed a quote, null where that is not known; `books_unchecked_seconds` since
+    its books were last compared with ours."""
 
     name: str
     silent_seconds: float | None
+    books_unchecked_seconds: float
     instruments: int | None
     not_tradable: int | None
     calls: list[VenueCalls]
@@ -182,6 +184,7 @@ def operations() -> Response:
             "venue": {
                 "name": desk.venue,
                 "silent_seconds": _rounded(seen.venue_silent_seconds()),
+                "books_unchecked_seconds": round(durable.books_unchecked_seconds, 1),
                 "instruments": None if market is None else market[0],
                 "not_tradable": None if market is None else market[2],
                 "calls": _calls(durable),

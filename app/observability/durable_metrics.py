@@ -138,6 +138,11 @@ def _of_database(durable: Durable) -> Iterator[GaugeMetricFamily | CounterMetric
         "How long ago the most overdue order was due; 0 when none is.",
         value=durable.oldest_overdue_seconds,
     )
+    yield GaugeMetricFamily(
+        "surefill_books_unchecked_seconds",
+        "Since the books were last compared with the venue's, which is done once a day.",
+        value=durable.books_unchecked_seconds,
+    )
     yield _quantiles("surefill_submit_to_filled_seconds", "MARKET orders of the last 5 minutes.", durable.filled)
     yield _quantiles(
         "surefill_submit_to_confirmed_seconds",

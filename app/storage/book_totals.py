@@ -18,7 +18,8 @@ from app.storage.transaction import Call, Database, Statement
 TOTALS = Statement(
     "book_totals",
     """SELECT (SELECT coalesce(sum(cash - opening_cash), 0) FROM accounts),
-        (SELECT coalesce(sum(commission), 0) FROM fills WHERE venue = $1 AND commission_source = 'FEE_SCHEDULE'),
+        (SELECT coalesce(sum(commission), 0) FROM fills
+            WHERE venue = $1 AND commission_source = 'FEE_SCHEDULE' AND commission <> 0),
         (SELECT coalesce(json_object_agg(symbol, quantity::text), '{}')::text FROM (
             SELECT p.symbol, sum(p.quantity) AS quantity FROM positions p JOIN instruments i USING (symbol)
             WHERE i.venue = $1 GROUP BY p.symbol HAVING sum(p.quantity) <> 0) held)""",
@@ -28,11 +29,22 @@ FIRST = Statement(
     "SELECT house_cash FROM venue_comparisons WHERE venue = $1 ORDER BY compared_at LIMIT 1",
 )
 LAST = Statement("last_venue_comparison", "SELECT max(compared_at) FROM venue_comparisons WHERE venue = $1")
+# Since when nobody knows whether the books are right: where they never were compared, since there are traders.
+UNCHECKED_SINCE = Statement(
+    "books_unchecked_since",
+    """SELECT coalesce((SELECT max(compared_at) FROM venue_comparisons), (SELECT min(created_at) FROM traders))""",
+)
 ADD = Statement(
     "add_venue_comparison",
     """INSERT INTO venue_comparisons (id, venue, compared_at, house_cash, cash_drift, position_drifts)
     VALUES ($1, $2, $3, $4, $5, $6)""",
 )
+
+
+def unchecked_since(database: Database) -> datetime | None:
+    """See PostgresBookTotals.unchecked_since. The compliance login may ask, too."""
+    at: datetime | None = database.read(Call(UNCHECKED_SINCE))[0][0]
+    return at
 
 
 class PostgresBookTotals:
@@ -54,6 +66,10 @@ class PostgresBookTotals:
     def last_compared(self, venue: str) -> datetime | None:
         rows = self._database.read(Call(LAST, [venue]))
         return rows[0][0] if rows else None
+
+    def unchecked_since(self) -> datetime | None:
+        """When the books were last compared, or could have been first; None without any trader."""
+        return unchecked_since(self._database)
 
     def add(self, compared: BooksCompared, chain_id: UUID, entry: Callable[[ChainHead], LogEntry] | None) -> None:
         """Keep a comparison, in one transaction with the audit row of its drift."""

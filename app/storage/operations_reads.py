@@ -16,6 +16,7 @@ from app.domain.audit_chain import time_text
 from app.domain.documents import Json, decimal_or_none, time_or_none
 from app.domain.money import plain
 from app.domain.time_ordered_ids import time_ordered_uuid
+from app.storage.book_totals import unchecked_since
 from app.storage.transaction import Call, Database, Row, Statement
 
 LONGEST_LIST = 100
@@ -175,6 +176,14 @@ class Durable:
     filled: Percentiles
     confirmed: Percentiles
     attempts: dict[tuple[str, str], tuple[int, float | None, float | None]]
+    books_unchecked_since: datetime | None
+    """When they were last compared with the venue's, or could have been first."""
+
+    @property
+    def books_unchecked_seconds(self) -> float:
+        """For how long nobody has compared the books with the venue's; 0 while there are no traders."""
+        since = self.books_unchecked_since
+        return 0.0 if since is None else max(0.0, (self.at - since).total_seconds())
 
     @property
     def oldest_overdue_seconds(self) -> float:
@@ -195,6 +204,7 @@ def read_durable(database: Database, now: datetime) -> Durable:
             (kind, outcome): (count, *(times or (None, None)))
             for kind, outcome, count, times in database.read(Call(ATTEMPTS, [lately]))
         },
+        books_unchecked_since=unchecked_since(database),
     )
 
 

@@ -515,6 +515,12 @@ fills: Final = Table(
 Index("idx_fills_order", fills.c.order_id)
 Index("idx_fills_timestamp", fills.c.timestamp.desc())
 Index("idx_fills_trader_timestamp", fills.c.trader_id, fills.c.timestamp.desc())
+Index(
+    "idx_fills_house_commission",
+    fills.c.venue,
+    postgresql_include=["commission"],
+    postgresql_where=text("commission_source = 'FEE_SCHEDULE' AND commission <> 0"),
+)
 
 # The outbox: pub/sub only wakes its readers.
 order_events: Final = Table(

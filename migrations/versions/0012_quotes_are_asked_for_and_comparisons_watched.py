@@ -28,8 +28,16 @@ def upgrade() -> None:
     )
     op.execute("CREATE INDEX idx_quote_requests_asked_at ON quote_requests (asked_at)")
     op.execute("GRANT SELECT, INSERT, UPDATE ON quote_requests TO surefill_api, surefill_worker")
+    # What the house's schedule took, without reading the fills it took nothing of.
+    op.execute(
+        "CREATE INDEX idx_fills_house_commission ON fills (venue) INCLUDE (commission)"
+        " WHERE commission_source = 'FEE_SCHEDULE' AND commission <> 0"
+    )
+    op.execute("GRANT SELECT ON venue_comparisons TO surefill_compliance")
 
 
 def downgrade() -> None:
     """What is held or open is watched without it."""
+    op.execute("REVOKE SELECT ON venue_comparisons FROM surefill_compliance")
+    op.execute("DROP INDEX idx_fills_house_commission")
     op.execute("DROP TABLE quote_requests")

@@ -244,6 +244,19 @@ def test_every_alert_says_what_to_do() -> None:
         assert rule["labels"]["severity"] in ("page", "ticket")
 
 
+def test_books_that_nobody_has_compared_lately_are_seen(house: House, admin: Client) -> None:
+    compared = (
+        "INSERT INTO venue_comparisons (id, venue, compared_at, house_cash, cash_drift, position_drifts)"
+        " VALUES (gen_random_uuid(), 'simulator', %s, 0, 0, '{}')"
+    )
+    three_days = 3 * 86400
+    house.rows(compared, datetime.now(UTC) - timedelta(seconds=three_days))
+    assert _seen(admin)["venue"]["books_unchecked_seconds"] == pytest.approx(three_days, abs=60)
+    assert _metrics(admin)["surefill_books_unchecked_seconds"][()] == pytest.approx(three_days, abs=60)
+    house.rows(compared, datetime.now(UTC))
+    assert _metrics(admin)["surefill_books_unchecked_seconds"][()] < 60
+
+
 def test_the_dashboard_is_one(tmp_path: Path) -> None:
     dashboard = json.loads((PROJECT_ROOT / "ops" / "grafana-dashboard.json").read_text())
     jsonschema.validate(

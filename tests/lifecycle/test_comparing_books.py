@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
@@ -12,8 +15,10 @@ from app.domain.book_comparison import BooksCompared
 from app.domain.venue_answers import OutcomeUnknown, VenueHoldings
 from app.lifecycle.compare_books import BookComparison
 from app.storage.book_totals import PostgresBookTotals
+from app.storage.transaction import DatabaseUnavailable
 from proofs.fake_venue import Fault
 from tests.lifecycle.conftest import House
+from workers import quotes
 
 
 @pytest.fixture
@@ -164,3 +169,38 @@ def test_a_drift_is_found_although_something_moves_at_first(house: House) -> Non
     assert isinstance(found, BooksCompared) and found.position_drifts == {"AAPL": Decimal(3)}
     assert found.cash_drift == 0
     assert _alarms(house) == [("BOOKS_DRIFT", "test")]
+
+
+def test_books_that_cannot_be_compared_for_two_days_are_an_error(
+    house: House, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(quotes, "COMPARE_BOOKS_AFTER_SECONDS", 0)
+    process = SimpleNamespace(
+        venue=house.venue, database=house.worker_database, ports=house.worker, book_comparison=lambda: comparison(house)
+    )
+    worker = quotes.Quotes(cast("Any", process))
+
+    def levels() -> list[int]:
+        house.venue.plan(Fault.HOLDINGS_ERROR)
+        caplog.clear()
+        worker.compare_books()
+        return [record.levelno for record in caplog.records if "have not been compared" in record.message]
+
+    assert levels() == [logging.WARNING]
+    house.clock.pass_(2 * 24 * 3600)  # never compared: since there is a trader
+    assert levels() == [logging.ERROR]
+    worker.compare_books()
+    house.clock.pass_(24 * 3600)
+    assert levels() == [logging.WARNING]
+    too_slow = "statement timeout"
+
+    def slow(*_: object) -> None:
+        raise DatabaseUnavailable(too_slow)
+
+    monkeypatch.setattr(PostgresBookTotals, "totals", slow)
+    house.venue.forget_plans("holdings")
+    house.clock.pass_(24 * 3600)
+    caplog.clear()
+    worker.compare_books()
+    (record,) = caplog.records
+    assert record.levelno == logging.ERROR and too_slow in record.message

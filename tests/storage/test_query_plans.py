@@ -13,6 +13,7 @@ import pytest
 from app.storage import (
     api_keys,
     audit_reads,
+    book_totals,
     halts,
     instruments,
     log_sequence,
@@ -417,3 +418,9 @@ def test_every_policy_that_keeps_traders_apart_can_be_a_condition_of_an_index(se
         if node.get("Relation Name") == table and node["Node Type"] == "Seq Scan"
     }
     assert scanned == WITHOUT_A_CONDITION.keys()
+
+
+def test_the_books_are_added_up_without_reading_what_the_house_took_nothing_of(session: Begin) -> None:
+    nodes = _explained(session("surefill_worker"), book_totals.TOTALS, ["'ALPACA'"])
+    (scan,) = [node for node in nodes if node.get("Relation Name") == "fills"]
+    assert scan["Index Name"] == "idx_fills_house_commission"

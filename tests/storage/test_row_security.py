@@ -73,7 +73,13 @@ UNOWNED = {
         "operation_totals": "SIU",
         "operation_mark": "SU",
     },
-    "surefill_compliance": {"halts": "S", "alembic_version": "S", "operation_totals": "S", "operation_mark": "S"},
+    "surefill_compliance": {
+        "halts": "S",
+        "venue_comparisons": "S",
+        "alembic_version": "S",
+        "operation_totals": "S",
+        "operation_mark": "S",
+    },
 }
 # What the owner's policies let it do; as the owner it has every right.
 OWNERS = {

@@ -51,6 +51,7 @@ function Venue({ venue }) {
   return html`<article class="card"><header><h2>Venue</h2><span class=${`state tone-${tone}`}><span>${venue.name}</span></span></header>
     <dl class="facts padded">
       <dt>Last confirmed quote</dt><dd class=${tone === "good" ? "" : tone}>${silent === null ? "not known" : `${duration(silent * 1000, true)} ago`}</dd>
+      <dt>Books compared with it</dt><dd class=${venue.books_unchecked_seconds > 172800 ? "bad" : ""}>${duration(venue.books_unchecked_seconds * 1000, true)} ago</dd>
       <dt>Instruments</dt><dd>${venue.instruments === null ? "not known" : `${venue.instruments}${venue.not_tradable ? `, ${venue.not_tradable} not tradable` : ""}`}</dd>
       <dt>Submits, last 5 min</dt><dd>${total}</dd>
       <dt>Without an answer</dt><dd class=${unknown ? "warn" : ""}>${total ? `${unknown} (${((unknown / total) * 100).toFixed(1)} %)` : "–"}</dd>
