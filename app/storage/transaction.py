@@ -276,8 +276,8 @@ class Database:
             pooled = self.engine.raw_connection()
         except Exception as error:
             raise _translated(error) from error
+        connection = cast("psycopg2.extensions.connection", pooled.driver_connection)
         try:
-            connection = cast("psycopg2.extensions.connection", pooled.driver_connection)
             known = cast("dict[str, str]", pooled.info.setdefault("prepared", {}))
             with connection.cursor() as cursor:
                 transaction = Transaction(
@@ -290,9 +290,9 @@ class Database:
             pooled.invalidate()
             raise
         except BaseException as error:
-            self._abandon(pooled)
+            self._abandon(pooled, error)
             if isinstance(error, psycopg2.Error):
-                raise _translated(error) from error
+                raise _translated(error, cut_off=bool(connection.closed)) from error
             raise
         finally:
             pooled.close()
@@ -305,21 +305,22 @@ class Database:
     def close(self) -> None:
         self.engine.dispose()
 
-    def _abandon(self, pooled: PoolProxiedConnection) -> None:
+    def _abandon(self, pooled: PoolProxiedConnection, error: BaseException) -> None:
         """Leave nothing open behind an error: roll back, or give the connection up when even that fails."""
         if not pooled.is_valid:
             return
         connection = cast("psycopg2.extensions.connection", pooled.driver_connection)
         try:
-            if connection.closed:
+            if connection.closed or isinstance(error, psycopg2.errors.ReadOnlySqlTransaction):
                 pooled.invalidate()
-                # the server went away: what rests in the pool is dead as well, and nobody should meet it
+                # the server went away, or is the main one no longer: what rests in the pool leads there as well, and
+                # nobody should meet it
                 self.engine.dispose()
             else:
                 with connection.cursor() as cursor:
                     cursor.execute("ROLLBACK")
-        except psycopg2.Error as error:
-            pooled.invalidate(error)
+        except psycopg2.Error as failed:
+            pooled.invalidate(failed)
 
 
 def _forget_prepared(_connection: object, record: Any) -> None:
@@ -336,7 +337,18 @@ _RACED_FOR = frozenset(
 )
 
 
-def _translated(error: BaseException) -> BaseException:
+# That the server ends a session which stood still inside a transaction, and that it takes no writes because another one
+# does (after a failover), are internal errors to the driver (class 25): for us the database is away.
+_AWAY = (
+    psycopg2.OperationalError,
+    psycopg2.InterfaceError,
+    psycopg2.errors.IdleInTransactionSessionTimeout,
+    psycopg2.errors.ReadOnlySqlTransaction,
+)
+
+
+def _translated(error: BaseException, *, cut_off: bool = False) -> BaseException:
+    """What callers are told instead. `cut_off`: the connection has ended with it, whatever the driver calls that."""
     cause = getattr(error, "orig", None) or error
     if isinstance(cause, psycopg2.errors.LockNotAvailable):
         return RowBusy(str(cause).strip())
@@ -346,7 +358,7 @@ def _translated(error: BaseException) -> BaseException:
         return StoreRefused(str(cause).strip().splitlines()[0])
     if isinstance(cause, _LOST_RACE):
         return LostRace(str(cause).strip())
-    if isinstance(cause, (psycopg2.OperationalError, psycopg2.InterfaceError)):
+    if cut_off or isinstance(cause, _AWAY):
         return DatabaseUnavailable(str(cause).strip().splitlines()[0] if str(cause).strip() else "connection lost")
     if type(cause).__name__ == "TimeoutError" and type(cause).__module__.startswith("sqlalchemy"):
         return DatabaseBusy("all connections are in use")

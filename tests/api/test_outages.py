@@ -65,6 +65,23 @@ def test_without_a_database_everything_answers_503(settings: Settings, postgres_
         assert _first_answer(ann, f"/orders/{order['id']}").json == {**order, "fills": []}
 
 
+def test_a_database_that_takes_no_writes_is_away_for_whoever_writes(
+    settings: Settings, postgres_server: EmbeddedPostgres
+) -> None:
+    """As after a failover, while the address still leads to what is a copy now."""
+    with running(settings) as house:
+        ann = house.trader("Ann")
+        order = ann.order()
+        _as_superuser(postgres_server, f"ALTER DATABASE {_name(settings)} SET default_transaction_read_only TO on")
+        _cut_connections(postgres_server, settings)
+        assert _first_answer(ann, f"/orders/{order['id']}").status_code == 200
+        for path in (f"/orders/{order['id']}/cancel", "/orders/cancel-all"):
+            problem_of(ann.post(path), 503, "DATABASE_UNAVAILABLE")
+        problem_of(ann.submit(), 503, "DATABASE_UNAVAILABLE")
+        _as_superuser(postgres_server, f"ALTER DATABASE {_name(settings)} RESET default_transaction_read_only")
+        assert ann.submit().status_code == 201
+
+
 def _first_answer(client: Client, path: str) -> TestResponse:
     """The answer once the connections are back."""
     deadline = time.monotonic() + 10
