@@ -19,6 +19,11 @@ GATE_KEY = 0x53464841  # "SFHA": the advisory lock that makes a halt and the sen
 PASS_GATE = Statement("pass_halt_gate", f"SELECT pg_advisory_xact_lock_shared({GATE_KEY})")
 CLOSE_GATE = Statement("close_halt_gate", f"SELECT pg_advisory_xact_lock({GATE_KEY})")
 
+# How long a halt waits for each lock. Whoever holds the gate may wait for a row as long as it may, and then stand still
+# until the server ends it: 4 + 5 seconds (SESSION_SETTINGS). The switch is pressed when something hangs, so it must
+# outlast that; and it stays below the time-out of a statement and the patience of the page (15 seconds both).
+PATIENCE = {"lock_timeout": "10s"}
+
 _COLUMNS = (
     "id", "scope", "trader_id", "symbol", "code", "reason", "cancel_exits", "halted_by", "created_at", "lifted_at",
     "lifted_by", "lift_reason",
@@ -84,7 +89,7 @@ class PostgresHalts:
         decide: Callable[[Halt | None, ChainHead], Imposing],
     ) -> Halt:
         """Close the gate, decide with the active halt of the same thing, write. Raises NoSuchTarget."""
-        with self._database.transaction(self._as(trader_id)) as transaction:
+        with self._database.transaction({**self._as(trader_id), **PATIENCE}) as transaction:
             rows = transaction.fetch(Call(CLOSE_GATE), Call(TARGET_EXISTS, [trader_id, symbol]))
             if not rows[0][0]:
                 raise NoSuchTarget(symbol or str(trader_id))
@@ -101,7 +106,7 @@ class PostgresHalts:
     def lift(self, halt_id: UUID, decide: Callable[[Halt, ChainHead], Imposing]) -> Halt:
         """The same for the end of a halt. Raises NoSuchHalt."""
         found = self.find(halt_id)
-        with self._database.transaction(self._as(found.trader_id)) as transaction:
+        with self._database.transaction({**self._as(found.trader_id), **PATIENCE}) as transaction:
             rows = transaction.fetch(Call(CLOSE_GATE), Call(FIND, [halt_id]))
             head = transaction.fetch(*_lock_chain(found.trader_id))
             lifting = decide(from_row(rows[0]), execution_logs.head(chain_of(found.trader_id), *head[0]))

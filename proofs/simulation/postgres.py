@@ -63,8 +63,10 @@ class SteppedPostgres(Database):
         assert self.connections is not None
         stepped: PostgresTransaction | None = None
         try:
-            with super().transaction(settings) as transaction:
-                stepped = PostgresTransaction(self.connections, transaction)
+            # how long it would wait for a lock is the scheduler's to play, and not for the server to do
+            others = {name: value for name, value in (settings or {}).items() if name != "lock_timeout"}
+            with super().transaction(others) as transaction:
+                stepped = PostgresTransaction(self.connections, transaction, settings)
                 yield stepped  # type: ignore[misc] # the same methods
         finally:
             if stepped is not None and stepped.open:

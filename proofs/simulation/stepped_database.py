@@ -16,14 +16,18 @@ from typing import Protocol
 import psycopg2.errors
 
 from app.domain.changes import RowBusy
-from app.storage.transaction import Call, Counted, Database, DatabaseUnavailable, Row, Transaction
+from app.storage.transaction import SESSION_SETTINGS, Call, Counted, Database, DatabaseUnavailable, Row, Transaction
 from proofs.simulation.scheduler import Actor, Scheduler
 from proofs.simulation.tables import Tables, Undo
 
-LOCK_TIMEOUT = 4.0
-"""Seconds, as in app.storage.transaction.SESSION_SETTINGS."""
-IDLE_TIMEOUT = 5.0
-"""Seconds after which the server ends a session that stands still inside a transaction; the same place."""
+
+def seconds_of(setting: str) -> float:
+    """A time-out as the settings of a session or a transaction say it."""
+    return float(setting.removesuffix("s"))
+
+
+IDLE_TIMEOUT = seconds_of(SESSION_SETTINGS["idle_in_transaction_session_timeout"])
+"""Seconds after which the server ends a session that stands still inside a transaction."""
 _UNORDERED = frozenset({"stray_orders", "sending_orders"})
 """Statements that promise no order of their rows: sorted, so that a run does not depend on where rows lie."""
 
@@ -56,11 +60,12 @@ class _Busy(Exception):
 class _Stepped:
     """One open transaction of a simulated process: where it steps, breaks and waits."""
 
-    def __init__(self, connections: Connections) -> None:
+    def __init__(self, connections: Connections, settings: Mapping[str, str] | None = None) -> None:
         self._all = connections
         self._scheduler = connections.scheduler
         self._actor = connections.scheduler.actor
         self._undo: Undo = []
+        self._lock_timeout = seconds_of((settings or {}).get("lock_timeout", SESSION_SETTINGS["lock_timeout"]))
         self.open = False
         self.finished = False
 
@@ -127,7 +132,7 @@ class MemoryTransaction(_Stepped):
     def _run(self, calls: tuple[Call, ...]) -> list[Row]:
         self.open = True
         rows: list[Row] = []
-        deadline = self._scheduler.now + LOCK_TIMEOUT
+        deadline = self._scheduler.now + self._lock_timeout
         mark = len(self._undo)
         while True:
             try:
@@ -167,7 +172,7 @@ class MemoryDatabase(Database):
 
     @contextmanager
     def transaction(self, settings: Mapping[str, str] | None = None) -> Iterator[Transaction]:
-        opened = MemoryTransaction(self._all)
+        opened = MemoryTransaction(self._all, settings)
         try:
             yield opened  # type: ignore[misc] # the same methods
         finally:
@@ -187,8 +192,8 @@ def _take_nothing(lock: Hashable, *, shared: bool = False) -> None:
 class PostgresTransaction(_Stepped):
     """The messages go to PostgreSQL; what is committed goes to the mirror as well."""
 
-    def __init__(self, connections: Connections, inner: Transaction) -> None:
-        super().__init__(connections)
+    def __init__(self, connections: Connections, inner: Transaction, settings: Mapping[str, str] | None = None) -> None:
+        super().__init__(connections, settings)
         self._inner = inner
         self._written: list[Call] = []
 
@@ -219,7 +224,7 @@ class PostgresTransaction(_Stepped):
 
     def _patiently(self, calls: tuple[Call, ...]) -> list[Row]:
         """All at once; when a lock is in the way one by one, keeping the locks that it got before."""
-        deadline = self._scheduler.now + LOCK_TIMEOUT
+        deadline = self._scheduler.now + self._lock_timeout
         cursor = self._inner._cursor
         begun = self._inner.begun
         try:

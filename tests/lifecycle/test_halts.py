@@ -19,7 +19,9 @@ from app.lifecycle.advance import _claim
 from app.lifecycle.halts import cancel_what_is_halted, impose, lift
 from app.lifecycle.reconcile import take_updates
 from app.lifecycle.send import Leaving, record_answer, send
-from app.storage.halts import GATE_KEY
+from app.storage.halts import GATE_KEY, PATIENCE
+from app.storage.order_store import PASS_GATE_AND_LOCK_ACCOUNT
+from app.storage.transaction import SESSION_SETTINGS, Call, DatabaseUnavailable
 from proofs.fake_venue import Fault
 from tests.lifecycle.conftest import House
 
@@ -118,6 +120,43 @@ def test_a_halt_cancels_what_is_open(house: House, scope: HaltScope) -> None:
         order = house.order(order_id)
         assert (order.status, order.reason and order.reason.code) == ("CANCELLED", "HALT")
     assert house.account()[1] == 0
+
+
+@pytest.mark.parametrize("scope", [HaltScope.GLOBAL, HaltScope.TRADER])
+def test_the_first_press_halts_although_a_process_hangs_in_the_middle_of_an_acceptance(
+    house: House, scope: HaltScope
+) -> None:
+    """That is when somebody presses it. The server ends who stands still, and the halt is still waiting then."""
+    with pytest.raises(DatabaseUnavailable):
+        hangs_in_an_acceptance(house, lambda: house.halt(scope))
+    assert isinstance(house.submit(), Refusal)
+
+
+def test_a_halt_is_lifted_although_a_process_hangs_in_the_middle_of_an_acceptance(house: House) -> None:
+    halt = house.halt(HaltScope.GLOBAL)
+    with pytest.raises(DatabaseUnavailable):
+        hangs_in_an_acceptance(house, lambda: lift(house.halts, halt.id, "all is well"))
+    assert isinstance(house.submit(), AcceptedOrder)
+
+
+def hangs_in_an_acceptance(house: House, meanwhile: Callable[[], object]) -> None:
+    """Between the two messages of an acceptance, with the gate and the account."""
+    with house.api_database.transaction({"app.trader_id": str(house.trader_id)}) as transaction:
+        assert transaction.fetch(Call(PASS_GATE_AND_LOCK_ACCOUNT, [house.trader_id]))
+        meanwhile()
+
+
+def test_a_halt_outlasts_whoever_holds_the_gate() -> None:
+    """Who waits for a row behind the gate and then stands still; and it is told by itself, not by a statement's end."""
+
+    def seconds(setting: str) -> float:
+        return float(setting.removesuffix("s"))
+
+    waits, stands_still, runs = (
+        seconds(SESSION_SETTINGS[name])
+        for name in ("lock_timeout", "idle_in_transaction_session_timeout", "statement_timeout")
+    )
+    assert waits + stands_still < seconds(PATIENCE["lock_timeout"]) < runs
 
 
 def test_cancelling_what_is_halted_survives_a_crash_midway_and_may_be_repeated(
