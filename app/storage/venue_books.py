@@ -63,8 +63,11 @@ KNOWN_ORPHANS = Statement(
     """SELECT venue_order_id FROM execution_logs
     WHERE chain_id = $1 AND error_code = 'ORPHAN' AND venue_order_id = ANY ($2::text[])""",
 )
+# By the orders whose names these can be, as attempts are found by their order: they are too many to look through.
 OURS_BY_ATTEMPT = Statement(
-    "ours_by_attempt", "SELECT client_order_id FROM order_attempts WHERE client_order_id = ANY ($1::text[])"
+    "ours_by_attempt",
+    """SELECT client_order_id FROM order_attempts
+    WHERE order_id = ANY ($2::uuid[]) AND client_order_id = ANY ($1::text[])""",
 )
 ORPHANS = Statement(
     "list_orphans",
@@ -83,13 +86,8 @@ class PostgresVenueBooks:
         return [_side(row) for row in self._database.read(Call(LIVE, [venue]))]
 
     def named(self, venue: str, reports: Sequence[OrderReport]) -> Sequence[OurSide]:
-        ours = [
-            each
-            for each in map(_order_id, (report.client_order_id[:UUID_LENGTH] for report in reports))
-            if each is not None
-        ]
         theirs = [report.venue_order_id for report in reports]
-        return [_side(row) for row in self._database.read(Call(NAMED, [venue, ours, theirs]))]
+        return [_side(row) for row in self._database.read(Call(NAMED, [venue, _our_orders(reports), theirs]))]
 
     def in_doubt(self, venue: str, since: datetime) -> bool:
         return bool(self._database.read(Call(IN_DOUBT, [venue, since]))[0][0])
@@ -122,7 +120,8 @@ class PostgresVenueBooks:
             (locked,) = transaction.fetch(execution_logs.lock_chain(chain_id, None))
             head = execution_logs.head(chain_id, *locked[:2])
             known = {row[0] for row in transaction.fetch(_known_call(chain_id, orphans))}
-            attempts = Call(OURS_BY_ATTEMPT, [[report.client_order_id for report in orphans]])
+            names = [report.client_order_id for report in orphans]
+            attempts = Call(OURS_BY_ATTEMPT, [names, _our_orders(orphans)])
             ours = {row[0] for row in transaction.fetch(attempts)}
             new = [
                 report
@@ -168,6 +167,12 @@ def _side(row: Row) -> OurSide:
         is_single, is_pair, {of: Decimal(quantity) for of, quantity in (booked or {}).items()}, created_at, updated_at,
         closed_at,
     )  # fmt: skip
+
+
+def _our_orders(reports: Sequence[OrderReport]) -> list[UUID]:
+    """The orders of ours that they can be: each of our names for one begins with its id."""
+    ids = (_order_id(report.client_order_id[:UUID_LENGTH]) for report in reports)
+    return [each for each in ids if each is not None]
 
 
 def _order_id(text: str) -> UUID | None:

@@ -344,6 +344,7 @@ OF_WORKERS = {
     "symbols ordered lately": (quote_requests.ASK_FOR_ORDERED, [f"'{NO_ORDER}'", f"'{NO_ORDER}'", "now()"]),
     "strays": (orders.STRAYS, ["now()"]),
     "orders that a list of the venue's names": (venue_books.NAMED, ["'ALPACA'", f"'{{{NO_ORDER}}}'", "'{x}'"]),
+    "attempts under a name the venue gave": (venue_books.OURS_BY_ATTEMPT, ["'{x}'", f"'{{{NO_ORDER}}}'"]),
     "orphans that are known": (venue_books.KNOWN_ORPHANS, [f"'{VENUES_CHAIN}'", "'{x}'"]),
 }
 SMALL = {"market_hours", "instruments", "traders", "accounts"}
