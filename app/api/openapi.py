@@ -70,7 +70,8 @@ _MEANINGS = {
     422: "What is asked for is not valid, or the rules refuse it; `errors` says everything that is wrong.",
     429: "Too many orders in the last minute, or too many failed sign-ins.",
     500: "A fault of ours; it is in the log under the request id.",
-    503: "The database cannot be reached, or somebody holds the same row: whether a change was stored may be unknown.",
+    503: "It cannot be done at this moment, and `code` says why: the database cannot be reached (then nobody knows "
+    "whether a change was stored), too much is asked at once, or somebody holds what this needs.",
 }
 
 _RETRY_AFTER = Header(int, "Seconds to wait before the next try.")

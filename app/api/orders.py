@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from time import perf_counter
 from typing import Annotated, Literal
 from uuid import UUID
@@ -16,13 +17,13 @@ from app.api.answers import answer, encode, json_answer, page
 from app.api.authentication import Caller, actor, identify, require
 from app.api.bodies import no_fields, raw_body
 from app.api.description import Header, Operation, Parameter, described
-from app.api.intake import Intake, intake
+from app.api.intake import Intake, intake, row_security
 from app.api.order_request import amendment, confirms_duplicate, idempotency_key, order_terms
-from app.api.problems import RETRY_AFTER_SECONDS, Problem, denied, not_found
+from app.api.problems import RETRY_AFTER_SECONDS, Problem, denied, not_found, request_in_progress
 from app.api.query import CURSOR, Query, cursor_after
 from app.api.routes import READ, TRADE, blueprint, enter
 from app.domain.acceptance import OrderTerms, Quota
-from app.domain.changes import LostRace, NoSuchOrder
+from app.domain.changes import LostRace, NoSuchOrder, RowBusy
 from app.domain.documents import Json, order_document
 from app.domain.order_states import ExecutionState, OrderStatus
 from app.domain.orders import Order, Side
@@ -30,7 +31,7 @@ from app.lifecycle.accept import Refusal, accept, refuse
 from app.lifecycle.amend import Amended, AmendStored, Denied, NewTerms, NotOpen, amend
 from app.lifecycle.attention import AwaitingProof, Ended, NotWaiting, Resumed, abandon, retry
 from app.lifecycle.cancel import Cancelled, CancelStored, TooLate, request_cancel
-from app.storage import order_reads
+from app.storage import account_reads, order_reads
 from app.storage.order_reads import Filter
 
 DEFAULT_PAGE, LARGEST_PAGE = 20, 100
@@ -119,10 +120,12 @@ def submit_order() -> Response:
     try:
         terms = _terms(desk, caller)
     except Problem as problem:
-        refuse(desk.ports, caller.trader_id, problem.denials, actor(caller), received_at)
+        with _telling_who_is_in_the_way(desk, caller):
+            refuse(desk.ports, caller.trader_id, problem.denials, actor(caller), received_at)
         raise
     parsed = perf_counter()
-    outcome = accept(desk.ports, desk.acceptance, caller.trader_id, terms, actor(caller), received_at)
+    with _telling_who_is_in_the_way(desk, caller):
+        outcome = accept(desk.ports, desk.acceptance, caller.trader_id, terms, actor(caller), received_at)
     accepted = perf_counter()
     if isinstance(outcome, Refusal):
         refused = denied(outcome.denials)
@@ -150,6 +153,22 @@ def _rate_headers(quota: Quota | None) -> dict[str, str]:
         "RateLimit-Policy": f'"orders";q={quota.limit};w=60',
         "RateLimit": f'"orders";r={quota.remaining};t={quota.resets_in}',
     }
+
+
+@contextmanager
+def _telling_who_is_in_the_way(desk: Intake, caller: Caller) -> Iterator[None]:
+    """Raises Problem 409 when the lock that could not be had is the account's: another request of this trader has it.
+
+    Else RowBusy comes through: the gate of halts or a whole table, which is nobody's request. PostgreSQL does not say
+    which lock it was, so it is asked whether the account is still held; 50 ms are for a table that is.
+    """
+    try:
+        yield
+    except RowBusy as error:
+        settings = {**row_security(caller), "lock_timeout": "50ms"}
+        if desk.database.read(account_reads.unheld(caller.trader_id), settings=settings):
+            raise
+        raise request_in_progress() from error
 
 
 def _terms(desk: Intake, caller: Caller) -> OrderTerms:

@@ -10,7 +10,7 @@ from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException
 
 from app.api.shapes import FieldProblem, ProblemDocument
-from app.domain.changes import LostRace, NoSuchOrder
+from app.domain.changes import LostRace, NoSuchOrder, RowBusy
 from app.domain.denials import Denial, DenialKind
 from app.lifecycle.ports import UnknownVenue
 from app.storage.transaction import DatabaseBusy, DatabaseUnavailable
@@ -171,29 +171,33 @@ def _of_unavailable(error: DatabaseUnavailable) -> Response:
     )
 
 
-def _of_lost_race(error: LostRace) -> Response:
-    """Nothing was written: somebody else holds, or has just changed, the same account or order."""
-    log.warning("gave way to another transaction: %s", error, extra={"request_id": g.get("request_id")})
-    headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
-    if request.method == "POST" and request.endpoint == "api.submit_order":
-        return response(
-            Problem(
-                409,
-                "REQUEST_IN_PROGRESS",
-                "Another request for this account is still being worked on; this one has stored nothing.",
-                "Repeat the same request with the same Idempotency-Key in a moment.",
-                headers=headers,
-            )
-        )
-    return response(
-        Problem(
-            503,
-            "BUSY",
-            "Somebody else is changing the same thing at this moment; this request has stored nothing.",
-            "Try again in a moment.",
-            headers=headers,
-        )
+def request_in_progress() -> Problem:
+    """409: another request of the same trader is not done yet, perhaps the first one with the same key."""
+    return Problem(
+        409,
+        "REQUEST_IN_PROGRESS",
+        "Another request for this account is still being worked on; this one has stored nothing.",
+        "Repeat the same request with the same Idempotency-Key in a moment.",
+        headers={"Retry-After": str(RETRY_AFTER_SECONDS)},
     )
+
+
+def _of_lost_race(error: LostRace) -> Response:
+    """Nothing was written: somebody else holds, or has just changed, the same account, order or table."""
+    log.warning("gave way to another transaction: %s", error, extra={"request_id": g.get("request_id")})
+    suggestion = "Try again in a moment."
+    if request.method == "POST" and request.endpoint == "api.submit_order":
+        if not isinstance(error, RowBusy):
+            return response(request_in_progress())
+        # that it is the account which is held, the route has found out (app/api/orders.py)
+        detail = (
+            "No order can be taken at this moment: trading is being halted or resumed, or the database is being worked "
+            "on. This request has stored nothing."
+        )
+        suggestion = "Repeat the same request with the same Idempotency-Key in a moment."
+    else:
+        detail = "Somebody else is changing the same thing at this moment; this request has stored nothing."
+    return response(Problem(503, "BUSY", detail, suggestion, headers={"Retry-After": str(RETRY_AFTER_SECONDS)}))
 
 
 def _of_unknown_venue(error: UnknownVenue) -> Response:

@@ -83,6 +83,13 @@ POSITIONS = Statement(
     WHERE p.trader_id = $1 AND p.symbol > $3 AND (p.quantity <> 0 OR p.reserved_quantity <> 0 OR f.symbol IS NOT NULL)
     ORDER BY p.symbol LIMIT $4""",
 )
+# A lock, to see whether it can be had; it ends with the statement.
+UNHELD = Statement("unheld_account", "SELECT 1 FROM accounts WHERE trader_id = $1 FOR UPDATE SKIP LOCKED")
+
+
+def unheld(trader_id: UUID) -> Call:
+    """A row if nobody holds the account at this moment."""
+    return Call(UNHELD, [trader_id])
 
 
 def account(trader_id: UUID, now: datetime) -> Call:

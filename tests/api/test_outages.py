@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import replace
 
@@ -14,6 +15,7 @@ from werkzeug.test import TestResponse
 from app import wiring
 from app.settings import Settings
 from app.storage import transaction
+from app.storage.halts import GATE_KEY
 from local.postgresql import EmbeddedPostgres
 from tests.api.house import Client, House, problem_of, running
 
@@ -176,6 +178,42 @@ def test_what_somebody_else_holds_is_told_and_nothing_is_stored(
         with _locked(house, "orders", "id", order["id"]):
             problem_of(ann.post(f"/orders/{order['id']}/cancel"), 503, "BUSY")
         assert house.count("orders", ann) == 1
+        assert ann.submit(key="once").status_code == 201
+
+
+def test_each_of_several_that_wait_for_the_same_account_is_told_so(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first one's request is still being worked on, with the same key or not: PostgreSQL queues them by another
+    lock, and does not say which one ran out of time."""
+    monkeypatch.setattr(transaction, "SESSION_SETTINGS", {**transaction.SESSION_SETTINGS, "lock_timeout": "400ms"})
+    with running(settings) as house:
+        ann = house.trader("Ann")
+        ann.order()
+        with _locked(house, "accounts", "trader_id", str(ann.trader_id)), ThreadPoolExecutor(3) as threads:
+            for answer in threads.map(lambda _: ann.submit(key="once"), range(3)):
+                problem_of(answer, 409, "REQUEST_IN_PROGRESS")
+
+
+@pytest.mark.parametrize(
+    "held", [f"SELECT pg_advisory_xact_lock({GATE_KEY})", "LOCK accounts", "LOCK orders", "LOCK order_events"]
+)
+def test_what_no_request_holds_is_not_said_to_be_one(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, held: str
+) -> None:
+    """A halt that is being imposed, a migration: other requests of the account have nothing to do with it."""
+    monkeypatch.setattr(transaction, "SESSION_SETTINGS", {**transaction.SESSION_SETTINGS, "lock_timeout": "200ms"})
+    with running(settings) as house:
+        ann = house.trader("Ann")
+        ann.order()
+        with closing(psycopg2.connect(settings.database_url)) as connection, connection.cursor() as cursor:
+            cursor.execute(held)
+            answer = ann.submit(key="once")
+            problem = problem_of(answer, 503, "BUSY")
+            assert answer.headers["Retry-After"] == "1"
+            assert "halted or resumed" in problem["detail"] and "stored nothing" in problem["detail"]
+            assert "same Idempotency-Key" in problem["suggestion"]
+            connection.rollback()
         assert ann.submit(key="once").status_code == 201
 
 
