@@ -87,5 +87,5 @@ def list_fills() -> Response:
     )
     limit, after = query.integer("limit", DEFAULT_PAGE, 1, LARGEST_PAGE), query.place()
     query.check()
-    rows = desk.read(caller, order_reads.list_fills(caller.trader_id, wanted, after, limit + 1))
+    rows = desk.read_list(caller, order_reads.list_fills(caller.trader_id, wanted, after, limit + 1))
     return page(rows, limit, order_reads.fill_from, lambda row: cursor_after(order_reads.place_of_fill(row)))

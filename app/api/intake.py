@@ -11,12 +11,14 @@ from typing import cast
 from flask import current_app
 
 from app.api.authentication import Caller
+from app.api.problems import list_too_slow
 from app.domain.changes import LostRace
 from app.lifecycle.accept import AcceptancePolicy
 from app.lifecycle.ports import Ports
 from app.sign_ins import SignIns
 from app.storage import quote_requests
-from app.storage.transaction import Call, Database, DatabaseUnavailable, Row
+from app.storage.order_reads import LIST_SETTINGS, LONGEST_LIST_SECONDS
+from app.storage.transaction import Call, Database, DatabaseUnavailable, Row, StatementTooLong
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +51,13 @@ class Intake:
                 transaction.finish(quote_requests.ask(symbol, at))
         except (LostRace, DatabaseUnavailable) as error:
             log.warning("a quote could not be asked for: %s", error)
+
+    def read_list(self, caller: Caller, call: Call) -> list[Row]:
+        """The same for a page of a long list. Raises Problem 503 when looking for its rows takes too long."""
+        try:
+            return self.database.read(call, settings={**row_security(caller), **LIST_SETTINGS})
+        except StatementTooLong as error:
+            raise list_too_slow(LONGEST_LIST_SECONDS) from error
 
 
 def row_security(caller: Caller) -> Mapping[str, str]:

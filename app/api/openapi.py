@@ -71,7 +71,7 @@ _MEANINGS = {
     429: "Too many orders in the last minute, or too many failed sign-ins.",
     500: "A fault of ours; it is in the log under the request id.",
     503: "It cannot be done at this moment, and `code` says why: the database cannot be reached (then nobody knows "
-    "whether a change was stored), too much is asked at once, or somebody holds what this needs.",
+    "whether a change was stored), too much is asked at once, a list takes too long, or somebody holds what it needs.",
 }
 
 _RETRY_AFTER = Header(int, "Seconds to wait before the next try.")

@@ -215,7 +215,7 @@ def list_orders() -> Response:
     )
     limit, after = query.integer("limit", DEFAULT_PAGE, 1, LARGEST_PAGE), query.place()
     query.check()
-    rows = desk.read(caller, order_reads.list_orders(caller.trader_id, wanted, after, limit + 1))
+    rows = desk.read_list(caller, order_reads.list_orders(caller.trader_id, wanted, after, limit + 1))
     return page(rows, limit, order_reads.order_from, lambda row: cursor_after(order_reads.place_of_order(row)))
 
 

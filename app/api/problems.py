@@ -77,6 +77,18 @@ def not_found(what: str) -> Problem:
     return Problem(404, "NOT_FOUND", f"There is no such {what}.", f"Check the {what}'s name or id.")
 
 
+def list_too_slow(seconds: int) -> Problem:
+    """503: rows that match are so rare that finding a page of them takes too long; others need the database as well."""
+    return Problem(
+        503,
+        "LIST_TOO_SLOW",
+        f"Looking for what matches was given up after {seconds} seconds: among so many rows it is too rare.",
+        "Narrow the time with since and until, for instance to a day, and ask for one time after the other; or ask "
+        "without the other filters. The same request again takes as long.",
+        headers={"Retry-After": str(RETRY_AFTER_SECONDS)},
+    )
+
+
 def not_supported_yet(what: str) -> Problem:
     return Problem(
         422,

@@ -15,6 +15,10 @@ from app.storage import execution_logs, orders
 from app.storage.transaction import Call, Row, Statement
 
 MOST_FILLS_IN_ORDER = 1000
+LONGEST_LIST_SECONDS = 2
+"""How long a page of a list may take. Filters that match few of a trader's rows walk a long history, for no index may
+answer them before row security has had its say; a handful of such calls would take every connection of a web process
+from those who submit orders."""
 
 _FILL = "f.id, f.quantity_filled, f.price_at_fill, f.venue, f.commission, f.timestamp, f.commission_source"
 _FILL_OF_ORDER = f"{_FILL}, f.order_id, f.symbol, f.side"
@@ -96,6 +100,10 @@ _CONDITIONS = {
     "since": "{at} >= {}",
     "until": "{at} < {}",
 }
+
+
+LIST_SETTINGS = {"statement_timeout": f"{LONGEST_LIST_SECONDS}s"}
+"""For the transaction that reads a page."""
 
 
 def order(order_id: UUID, trader_id: UUID) -> Call:

@@ -62,6 +62,10 @@ class DatabaseBusy(DatabaseUnavailable):
     """No connection became free in time, or too many wait for one already. Nothing was begun."""
 
 
+class StatementTooLong(DatabaseUnavailable):
+    """A statement ran for longer than it may and was given up, and its transaction with it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Statement:
     """A statement prepared on every connection under its name. Parameters are written $1, $2 …
@@ -262,9 +266,9 @@ class Database:
     def transaction(self, settings: Mapping[str, str] | None = None) -> Iterator[Transaction]:
         """One transaction. `settings` are set for it alone (`app.trader_id` and the like, for row security).
 
-        Raises DatabaseBusy when no connection is to be had, DatabaseUnavailable when the database cannot be reached or
-        the connection broke, LostRace when another transaction won; every other error of the database is a fault of
-        ours and comes through.
+        Raises DatabaseBusy when no connection is to be had, StatementTooLong when a statement took too long,
+        DatabaseUnavailable when the database cannot be reached or the connection broke, LostRace when another
+        transaction won; every other error of the database is a fault of ours and comes through.
         """
         with self._line:
             with self._connected(settings) as transaction:
@@ -358,6 +362,8 @@ def _translated(error: BaseException, *, cut_off: bool = False) -> BaseException
         return StoreRefused(str(cause).strip().splitlines()[0])
     if isinstance(cause, _LOST_RACE):
         return LostRace(str(cause).strip())
+    if isinstance(cause, psycopg2.errors.QueryCanceled) and not cut_off:
+        return StatementTooLong(str(cause).strip())
     if cut_off or isinstance(cause, _AWAY):
         return DatabaseUnavailable(str(cause).strip().splitlines()[0] if str(cause).strip() else "connection lost")
     if type(cause).__name__ == "TimeoutError" and type(cause).__module__.startswith("sqlalchemy"):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import time
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -12,8 +14,8 @@ import pytest
 
 from app.storage import account_reads, order_reads
 from app.storage.order_reads import Filter, Place
-from app.storage.transaction import Call
-from tests.api.house import Client, House
+from app.storage.transaction import Call, Statement
+from tests.api.house import Client, House, problem_of
 
 MANY = 20_000
 NOW = datetime.now(UTC)
@@ -57,6 +59,42 @@ def test_a_page_is_read_from_an_index(
 ) -> None:
     house, ann = crowded
     assert _rows_read(house, ann, make(ann.trader_id, wanted, after, 21)) <= 60
+
+
+@pytest.mark.parametrize(
+    ("make", "wanted"),
+    [
+        (order_reads.list_orders, Filter(status="REJECTED")),
+        (order_reads.list_orders, Filter(execution_state="CLOSED", side="SELL")),
+        (order_reads.list_orders, Filter(symbol="MSFT")),
+        (order_reads.list_fills, Filter(symbol="MSFT")),
+    ],
+)
+def test_a_time_bounds_what_is_read_to_find_rare_rows(
+    crowded: tuple[House, Client], make: type, wanted: Filter
+) -> None:
+    """It is what a caller is told to give when a list takes too long."""
+    house, ann = crowded
+    within = replace(wanted, since=NOW - timedelta(seconds=100), until=NOW - timedelta(seconds=40))
+    assert _rows_read(house, ann, make(ann.trader_id, within, None, 21)) <= 60
+
+
+@pytest.mark.parametrize(("path", "made"), [("/orders", "list_orders"), ("/fills", "list_fills")])
+def test_a_list_that_takes_too_long_is_given_up_and_says_what_to_do(
+    crowded: tuple[House, Client], monkeypatch: pytest.MonkeyPatch, path: str, made: str
+) -> None:
+    _, ann = crowded
+    endless = Call(Statement(f"endless_{made}", "SELECT pg_sleep(30)"))
+    with monkeypatch.context() as patched:
+        patched.setattr(order_reads, made, lambda *_: endless)
+        began = time.monotonic()
+        answer = ann.get(path)
+        assert order_reads.LONGEST_LIST_SECONDS <= time.monotonic() - began < 10
+    problem = problem_of(answer, 503, "LIST_TOO_SLOW")
+    assert "2 seconds" in problem["detail"]
+    assert "since and until" in problem["suggestion"]
+    assert answer.headers["Retry-After"] == "1"
+    assert ann.get(path).status_code == 200
 
 
 def test_a_page_of_rare_orders_is_read_from_an_index(crowded: tuple[House, Client]) -> None:
