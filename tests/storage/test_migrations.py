@@ -6,12 +6,14 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import Any
 
 import psycopg2
 import psycopg2.errors
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.util import CommandError
@@ -186,6 +188,32 @@ def test_two_migrations_at_once_wait_for_each_other(empty: Database) -> None:
     errors = [process.communicate(timeout=60)[1] for process in both]
     assert [process.returncode for process in both] == [0, 0], errors
     assert sorted("Running upgrade" in error for error in errors) == [False, True]
+
+
+def test_a_migration_that_finds_a_table_in_use_changes_nothing_and_says_what_to_do(empty: Database) -> None:
+    empty.upgrade("0011")
+    before = _query(empty, _OBJECTS)
+    config = empty.alembic()
+    config.attributes["lock_tries"] = 1
+    with closing(empty.connect("superuser")) as worker:
+        worker.cursor().execute("LOCK TABLE fills IN ROW EXCLUSIVE MODE")  # as an execution that is being booked
+        with pytest.raises(CommandError, match="names under Upgrade"):
+            command.upgrade(config, "head")
+        assert _query(empty, _OBJECTS) == before
+
+
+def test_a_migration_tries_again_and_lets_go_of_everything_meanwhile(empty: Database) -> None:
+    empty.upgrade("0011")
+    waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'relation' AND NOT granted"
+    with closing(empty.connect("superuser")) as worker, ThreadPoolExecutor(1) as beside:
+        worker.cursor().execute("LOCK TABLE fills IN ROW EXCLUSIVE MODE")
+        migration = beside.submit(empty.upgrade)
+        for waits in (1, 0):
+            while _query(empty, waiting) != [(waits,)]:
+                assert not migration.done()
+        worker.commit()
+        migration.result(60)
+    assert ("relation", "idx_fills_house_commission") in _query(empty, _OBJECTS)
 
 
 def test_migrations_of_several_databases_at_once_share_the_logins(cluster: Cluster, empty: Database) -> None:
