@@ -41,10 +41,12 @@ def contract_document(comparison: Comparison, faults: int, recoveries: Recoverie
 
     What the contract has no counter of its own for is counted where it would hurt: a fill that nobody made, or an order
     that nobody asked for, is a duplication; an order at the venue with other terms, or without its exits, is as good as
-    lost; one whose end is not the venue's is unsettled, and so is what never came to its end.
+    lost; one whose end is not the venue's is unsettled, and so is what never came to its end, what waits for a person's
+    look at an alarm, and what the books or the audit log do not bear out.
     """
     extra = comparison.orphans + comparison.overfilled + comparison.invented_fills + comparison.unasked
     unsettled = comparison.unknown + comparison.wrong_ends + comparison.unfinished + comparison.unexpected_answers
+    unsettled += comparison.alarms + comparison.wrong_books + comparison.audit_gaps
     return {
         "orders": comparison.orders,
         "faults": faults,

@@ -29,7 +29,7 @@ COPIED = (
 FEW_SEEDS = 60
 """Tried before the named tests: seconds, and enough for most safeguards."""
 SHORT = ("attempt row before the send (I4)", "check at the send (I4)", "fill identity (I6)", "sweeper (I2)")
-"""What CI tries: the four that the fewest seeds notice."""
+"""What CI tries: four that the simulation notices, in seconds."""
 
 
 @dataclass(frozen=True)

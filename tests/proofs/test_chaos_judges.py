@@ -19,7 +19,8 @@ from proofs import chaos
 from proofs.chaos import Chaos, Strike, forgive_expected
 from proofs.chaos_faults import Fault, Scene
 from proofs.chaos_load import Load, Told
-from proofs.ledgers import Comparison, _count_ends
+from proofs.chaos_report import Recoveries, contract_document
+from proofs.ledgers import _MUST_BE_ZERO, Comparison, _count_ends
 from proofs.our_ledger import OurLedger, OurLogEntry
 from proofs.trader_client import Refused
 from tests.journeys.test_ledgers_that_differ import ORDER, Books
@@ -221,3 +222,11 @@ def test_an_alarm_is_expected_only_where_the_audit_log_has_it_with_an_expected_s
     _count_ends(found, ours)
     forgive_expected(found, ours)
     assert (found.alarms, bool(found.differences)) == ((0, False) if forgiven else (1, True))
+
+
+@pytest.mark.parametrize("counter", _MUST_BE_ZERO)
+def test_whatever_differs_shows_in_the_document(counter: str) -> None:
+    found = Comparison()
+    found.note(counter, "differs")
+    document = contract_document(found, 0, Recoveries())
+    assert sum(value for value in document.values() if isinstance(value, int)) == 1
