@@ -36,6 +36,7 @@ from proofs.fault_proxy import FaultProxies, rewired
 from proofs.ledgers import Comparison, compare
 from proofs.our_ledger import OurLedger, open_states, read_our_ledger
 from proofs.venue_ledger import SimulatorControl
+from simulator.settings import CLIENT_ID_UNIQUENESS
 
 RATE = 15.0
 TRADERS = 6
@@ -64,8 +65,6 @@ ENVIRONMENT = {
     # Twice the default: everything goes through a proxy, so a child waits more than it works.
     "WORKER_CONCURRENCY": "8",
 }
-UNIQUENESS = ("permanent", "open_orders", "none")
-"""For what the simulator refuses a repeated client order id. Only the first forbids every second order by itself."""
 
 # What the venue's own nonsense and contradictions are meant to raise. Every other alarm counts against us.
 EXPECTED_ALARMS = {
@@ -181,7 +180,10 @@ class Chaos:
         return None
 
     async def _let_settle(self) -> None:
-        """Wait for the last fault's traces to go, unless it lasts longer than others do."""
+        """Wait for the last fault's traces to go, unless it lasts longer than others do or is joined by the next one.
+
+        With --alone there are no such exceptions.
+        """
         last = self.strikes[-1]
         if self._options.alone:
             if self._watching:
@@ -422,9 +424,8 @@ def _chaos(stack: LocalStack, proxies: FaultProxies, console: Console, options: 
     RESULT.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     for difference in comparison.differences:
         print(f"chaos: {difference}")
-    held = comparison.holds
-    print(f"chaos: {verdict(result, comparison, held=held)}; {RESULT} (seed {options.seed})", flush=True)
-    return held
+    print(f"chaos: {verdict(result, comparison)}; {RESULT} (seed {options.seed})", flush=True)
+    return comparison.holds
 
 
 def _audit_complaint(stack: LocalStack) -> str:
@@ -445,15 +446,13 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--rate", type=float, default=RATE, help=f"orders a second (default {RATE:g})")
     parser.add_argument("--seed", type=int, default=None, help="of orders and faults (default: another one each time)")
     parser.add_argument("--pace", type=float, default=1.0, help="stretches the 8 to 12 s between faults (default 1)")
-    # fmt: off
-    parser.add_argument("--alone", action="store_true",
-                        help="the next fault waits until the last one has left no trace: measures every recovery")
-    parser.add_argument("--uniqueness", choices=UNIQUENESS, default=UNIQUENESS[0],
-                        help="what the venue refuses a repeated client order id for: for good (the default), while the "
-                             "first is open, not at all")
+    alone = f"the next fault waits until the last one has left no trace, at most {ALONE_SECONDS:g} s"
+    parser.add_argument("--alone", action="store_true", help=alone)
+    parser.add_argument("--uniqueness", choices=CLIENT_ID_UNIQUENESS, default="permanent",
+                        help="how long the venue refuses a repeated client order id: for good (the default, which by "
+                             "itself forbids every second order), while the first one is open, not at all")  # fmt: skip
     parser.add_argument("--kinds", nargs="+", choices=list(KINDS), default=list(KINDS), metavar="KIND",
-                        help=f"only these faults: {', '.join(KINDS)}")
-    # fmt: on
+                        help=f"only these faults: {', '.join(KINDS)}")  # fmt: skip
     options = parser.parse_args(arguments)
     if options.seed is None:
         options.seed = Random().randrange(1_000_000)

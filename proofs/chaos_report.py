@@ -60,12 +60,12 @@ def contract_document(comparison: Comparison, faults: int, recoveries: Recoverie
     }
 
 
-def verdict(result: Mapping[str, object], comparison: Comparison, *, held: bool) -> str:
+def verdict(result: Mapping[str, object], comparison: Comparison) -> str:
     """One line: the contract's counters, and what else differs."""
     counters = ", ".join(
         f"{value} {name.replace('_', ' ')}" for name, value in result.items() if isinstance(value, int)
     )
-    return f"{counters}: " + ("all of it holds" if held else f"IT DOES NOT HOLD {comparison.counters() or ''}")
+    return f"{counters}: " + ("all of it holds" if comparison.holds else f"IT DOES NOT HOLD {comparison.counters()}")
 
 
 def tables(

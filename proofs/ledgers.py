@@ -135,7 +135,7 @@ class Comparison:
 
     def counters(self) -> dict[str, int]:
         """What is not zero and ought to be."""
-        return {name: count for name in _MUST_BE_ZERO if (count := getattr(self, name))}
+        return {name: count for name in MUST_BE_ZERO if (count := getattr(self, name))}
 
     def note(self, counter: str, sentence: str, count: int = 1) -> None:
         """Count a difference, and keep its sentence unless there are many of its kind."""
@@ -145,7 +145,7 @@ class Comparison:
             self.differences.append(f"{counter}: {sentence}")
 
 
-_MUST_BE_ZERO = (
+MUST_BE_ZERO = (
     "lost", "duplicated", "unasked", "unknown", "orphans", "ghosts", "overfilled", "wrong_ends", "wrong_terms",
     "unprotected", "missing_fills", "invented_fills", "wrong_books", "audit_gaps", "event_gaps", "missing_events",
     "repeated_events", "alarms", "unfinished", "unexpected_answers",

@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 import asyncio
 import io
+import time
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from random import Random
 from types import SimpleNamespace
 from typing import Any, cast
@@ -15,14 +17,16 @@ from uuid import UUID
 import pytest
 from rich.console import Console
 
+from local.cannot_start import CannotStart
 from proofs import chaos
 from proofs.chaos import Chaos, Strike, forgive_expected
 from proofs.chaos_faults import Fault, Scene
 from proofs.chaos_load import Load, Told
 from proofs.chaos_report import Recoveries, contract_document
-from proofs.ledgers import _MUST_BE_ZERO, Comparison, _count_ends
+from proofs.ledgers import MUST_BE_ZERO, Comparison, _count_ends
 from proofs.our_ledger import OurLedger, OurLogEntry
 from proofs.trader_client import Refused
+from simulator.settings import CLIENT_ID_UNIQUENESS
 from tests.journeys.test_ledgers_that_differ import ORDER, Books
 
 PROBE = UUID(int=7)
@@ -81,8 +85,8 @@ def test_a_probe_is_sent_until_the_system_is_back_and_no_longer(
     assert asyncio.run(probe()) == probed
 
 
-def chaos_of(load: Load, **scene: object) -> Chaos:
-    options = argparse.Namespace(minutes=0, rate=1, seed=1, pace=1, kinds=[])
+def chaos_of(load: Load, *, alone: bool = False, **scene: object) -> Chaos:
+    options = argparse.Namespace(minutes=0, rate=1, seed=1, pace=1, kinds=[], alone=alone)
     stack = SimpleNamespace(settings=SimpleNamespace(database_url_worker=""))
     everything = cast(Scene, SimpleNamespace(stack=stack, random=Random(1), **scene))
     return Chaos(everything, load, Console(file=io.StringIO()), options)
@@ -224,9 +228,48 @@ def test_an_alarm_is_expected_only_where_the_audit_log_has_it_with_an_expected_s
     assert (found.alarms, bool(found.differences)) == ((0, False) if forgiven else (1, True))
 
 
-@pytest.mark.parametrize("counter", _MUST_BE_ZERO)
+@pytest.mark.parametrize("counter", MUST_BE_ZERO)
 def test_whatever_differs_shows_in_the_document(counter: str) -> None:
     found = Comparison()
     found.note(counter, "differs")
     document = contract_document(found, 0, Recoveries())
     assert sum(value for value in document.values() if isinstance(value, int)) == 1
+
+
+@pytest.mark.parametrize("alone", [False, True])
+def test_alone_the_next_fault_waits_for_the_last_ones_traces_however_long_they_stay(alone: bool) -> None:
+    async def settling() -> bool:
+        run = chaos_of(load_of(), alone=alone)
+        long_over = time.monotonic() - chaos.OVERLAP_AFTER_SECONDS - 1
+        run.strikes.append(Strike(1, Fault("kill web", lambda _: None), long_over, ended=long_over))
+        gone = asyncio.Event()
+        traces = asyncio.create_task(gone.wait())
+        run._watching.add(cast(Any, traces))
+        waiting = asyncio.create_task(run._let_settle())
+        for _ in range(5):
+            await asyncio.sleep(0)
+        went_on = waiting.done()
+        gone.set()
+        await waiting
+        await traces
+        return went_on
+
+    assert asyncio.run(settling()) is not alone
+
+
+@pytest.mark.parametrize("uniqueness", CLIENT_ID_UNIQUENESS)
+def test_service_and_venue_are_told_the_same_of_repeated_ids(
+    uniqueness: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    told: dict[str, str] = {}
+
+    def stack(_folder: object, environment: dict[str, str], **others: Any) -> None:
+        told.update(environment, **others["simulator_environment"])
+        raise CannotStart("far enough")
+
+    monkeypatch.setattr(chaos, "LocalStack", stack)
+    monkeypatch.setattr("tempfile.mkdtemp", lambda **_: str(tmp_path))
+    monkeypatch.setattr("signal.signal", lambda *_: None)
+    monkeypatch.setattr("sys.setswitchinterval", lambda _: None)
+    assert chaos.main(["--uniqueness", uniqueness]) == 2
+    assert (told["VENUE_CLIENT_ID_UNIQUENESS"], told["SIMULATOR_CLIENT_ID_UNIQUENESS"]) == (uniqueness, uniqueness)
